@@ -1,0 +1,52 @@
+# The only door: every way to run, test and check this project goes through here.
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help run demo test soak lint types format docs lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+.venv/ready: requirements-dev.txt pyproject.toml tools/venv
+	@tools/venv
+
+run: .venv/ready ## start the gateway with the stub API and authorization server behind it
+	@tools/run
+
+demo: .venv/ready ## play the story in this terminal
+	@$(BIN)/python -m demo
+
+test: .venv/ready ## run the tests (installs the programs that they need, where it may)
+	@tools/programs
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not soak" tests
+	@$(BIN)/python -m coverage run -m pytest -q -p no:cacheprovider tests/core
+	@$(BIN)/python -m coverage report
+
+soak: .venv/ready ## the long tests
+	@tools/programs
+	@GATEWAY_TEST_PROFILE=soak $(BIN)/python -m pytest -m "soak or not soak" --timeout 1800 tests
+
+lint: .venv/ready ## style and mistakes
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/ready ## mypy --strict
+	@$(BIN)/mypy
+
+format: .venv/ready ## apply the style
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+docs: .venv/ready ## write what is generated from the configuration's models
+	@$(BIN)/gateway schema --markdown > docs/configuration.md
+	@$(BIN)/gateway schema > gateway.schema.json
+
+lock: .venv/ready ## choose new versions; the lock files hold names, versions and hashes only
+	@$(BIN)/python -m pip install -q uv
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --upgrade \
+		--python-version 3.11 pyproject.toml -o requirements.txt
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --upgrade \
+		--python-version 3.11 pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+
+clean: ## forget what was installed and cached
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist *.egg-info
