@@ -1,0 +1,99 @@
+"""Who the client is, and what the upstream is told of it (N1; RFC 7239, and the X-Forwarded-* that all use).
+
+An untrusted peer's words are replaced; a trusted proxy's are kept and continued.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from gateway.core.headers import Header, Headers, values
+
+FIELDS = frozenset(
+    {
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-prefix",
+        b"x-forwarded-proto",
+        b"x-forwarded-server",
+        b"x-real-ip",
+    }
+)
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where a request came from."""
+
+    client: str
+    """The client's address, as far as it can be believed."""
+    scheme: bytes
+    host: bytes
+    fields: Headers
+    """What the upstream is told, in place of what the client sent."""
+    spoke_untrusted: bool = False
+    """It sent X-Forwarded-For, and nobody said that it may (D3)."""
+
+
+class Forwarding:
+    """The rules for one listener."""
+
+    def __init__(self, trusted: Sequence[Network]) -> None:
+        self._trusted = tuple(trusted)
+
+    def trusts(self, address: str) -> bool:
+        """Whether ``address`` belongs to a proxy whose words are believed."""
+        ip = _address(address)
+        return ip is not None and any(ip in network for network in self._trusted)
+
+    def read(self, headers: Headers, address: str, scheme: str, host: bytes) -> Peer:
+        """The peer of a request from ``address`` (the socket's), over ``scheme``, for ``host``."""
+        if self._trusted and self.trusts(address):
+            return self._from_proxy(headers, address, scheme.encode(), host)
+        fields = _fields([address.encode()], scheme.encode(), host)
+        spoke = any(n == b"x-forwarded-for" for n, _ in headers)
+        return Peer(address, scheme.encode(), host, fields, spoke_untrusted=spoke)
+
+    def _from_proxy(self, headers: Headers, address: str, scheme: bytes, host: bytes) -> Peer:
+        chain = [m.strip() for v in values(headers, b"x-forwarded-for") for m in v.split(b",") if m.strip()]
+        proto = _single(headers, b"x-forwarded-proto", scheme)
+        public = _single(headers, b"x-forwarded-host", host)
+        fields = _fields([*chain, address.encode()], proto, public)
+        fields += [h for h in headers if h[0] in (b"x-forwarded-port", b"x-forwarded-prefix")]
+        forwarded = values(headers, b"forwarded")
+        if forwarded:
+            node = b'"[%s]"' % address.encode() if ":" in address else address.encode()
+            fields.append((b"forwarded", b", ".join([*forwarded, b"for=%s;proto=%s" % (node, scheme)])))
+        return Peer(self._client([*chain, address.encode()]), proto, public, fields)
+
+    def _client(self, chain: list[bytes]) -> str:
+        """The last address that no trusted proxy has: what stands before it, anybody could have written."""
+        for member in reversed(chain):
+            text = member.decode("latin-1")
+            if not self.trusts(text):
+                return text if _address(text) is not None else "unknown"
+        return chain[0].decode("latin-1")
+
+
+def _fields(chain: list[bytes], scheme: bytes, host: bytes) -> list[Header]:
+    return [
+        (b"x-forwarded-for", b", ".join(chain)),
+        (b"x-forwarded-proto", scheme),
+        (b"x-forwarded-host", host),
+    ]
+
+
+def _single(headers: Headers, name: bytes, otherwise: bytes) -> bytes:
+    found = values(headers, name)
+    return found[0] if len(found) == 1 and found[0] else otherwise
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None

@@ -1,0 +1,208 @@
+"""Header fields as lists of byte pairs: order, duplicates and unknown fields survive (P10).
+
+What crosses the gateway, both ways, is decided here. Nothing below reads a parsed URL or a dict of headers.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+Header = tuple[bytes, bytes]
+Headers = list[Header]
+"""Names in lower case where we compare them; values as sent, latin-1 or not."""
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""RFC 9110 §7.6.1 and those that older peers still send: they end at each hop (P8)."""
+
+FRAMING = frozenset({b"content-length", b"expect", b"host"})
+"""Written anew by whoever writes the message; ``Connection`` cannot name them away."""
+
+_CONDITIONAL = frozenset({b"if-none-match", b"if-modified-since"})
+
+_CACHE_DIRECTIVES = frozenset(
+    {b"cache-control", b"expires", b"x-accel-expires", b"surrogate-control", b"cdn-cache-control"}
+)
+"""Each of them can make a shared cache store a response (X2); nginx heeds X-Accel-Expires before all others."""
+
+
+def values(headers: Iterable[Header], name: bytes) -> list[bytes]:
+    """Every value of the field ``name`` (given in lower case), in order."""
+    return [v for n, v in headers if n.lower() == name]
+
+
+def tokens(headers: Iterable[Header], name: bytes) -> list[bytes]:
+    """The lower-cased members of a comma-separated list field, over all its lines (RFC 9110 §5.6.1)."""
+    members = (m.strip() for v in values(headers, name) for m in v.lower().split(b","))
+    return [m for m in members if m]
+
+
+def spelled(name: bytes) -> bytes:
+    """``name`` as a CGI-like server reads it: case and underscores do not tell two fields apart (X1)."""
+    return name.lower().replace(b"_", b"-")
+
+
+def is_invalid_token(headers: Iterable[Header]) -> bool:
+    """A Bearer challenge says ``error="invalid_token"`` (RFC 6750 §3.1), quoted or not."""
+    challenges = b",".join(values(headers, b"www-authenticate")).lower().replace(b" ", b"").replace(b'"', b"")
+    return b"bearer" in challenges and b"error=invalid_token" in challenges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenNames:
+    """The field names that belong to the gateway, in lower case."""
+
+    access: bytes = b"authorization"
+    refresh: bytes = b"x-refresh-token"
+    new_access: bytes = b"x-access-token"
+    new_refresh: bytes = b"x-refresh-token"
+    expires_at: bytes = b"x-access-token-expires-at"
+    refreshed: bytes = b"x-token-refreshed"
+
+    @property
+    def response(self) -> tuple[bytes, ...]:
+        """The names on a response, which an upstream may not use (X4)."""
+        return self.new_access, self.new_refresh, self.expires_at, self.refreshed
+
+
+class RequestFilter:
+    """Takes away what the upstream must not see. One for each upstream, made at start."""
+
+    def __init__(self, names: TokenNames, identity: Sequence[bytes], untrusted: frozenset[bytes]) -> None:
+        ours = {spelled(n) for n in (names.refresh, *names.response, *identity)} - {names.access}
+        self._drop = HOP_BY_HOP | FRAMING | ours | untrusted
+        self._access = names.access
+
+    def __call__(
+        self, headers: Headers, *, access: bytes | None, conditional: bool, extra: Iterable[Header]
+    ) -> Headers:
+        """The fields for the upstream, in their order.
+
+        Args:
+            headers: as the client sent them, names in lower case.
+            access: the new value of the access token's field; None leaves the client's as it is.
+            conditional: False takes ``If-None-Match`` and ``If-Modified-Since`` away (X3).
+            extra: fields of ours, appended last, so that nothing the client says can take them away (X6).
+        """
+        drop = self._drop
+        named = tokens(headers, b"connection")
+        if named:
+            drop = drop.union(spelled(n) for n in named if spelled(n) != self._access or access is None)
+        if not conditional:
+            drop |= _CONDITIONAL
+        kept = [h for h in headers if h[0] not in drop and (b"_" not in h[0] or spelled(h[0]) not in drop)]
+        if access is not None:
+            kept = self._with_access(kept, access)
+        kept.extend(extra)
+        return kept
+
+    def _with_access(self, headers: Headers, value: bytes) -> Headers:
+        field = (self._access, value)
+        kept = [field if n == self._access else (n, v) for n, v in headers if not self._variant(n)]
+        return kept if field in kept else [*kept, field]
+
+    def _variant(self, name: bytes) -> bool:
+        return b"_" in name and spelled(name) == self._access
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossing:
+    """What a response must take along to the client."""
+
+    tokens: Headers
+    """The new tokens' fields; empty without a refresh."""
+    vary: bytes = b""
+    """The field names that carried the credential, where a cache must know (CONTRACT §2)."""
+    origin: bytes | None = None
+    """The request's ``Origin``."""
+    expose: bytes = b""
+    """Our response names, for ``Access-Control-Expose-Headers``."""
+    allow: bytes = b""
+    """Our request name, for a preflight's ``Access-Control-Allow-Headers``."""
+    location: Callable[[bytes], bytes] | None = None
+    """Turns a ``Location`` of the upstream's back into ours."""
+
+
+class ResponseFilter:
+    """Takes away what a client must not see, and adds what it must."""
+
+    def __init__(self, names: TokenNames) -> None:
+        self._drop = HOP_BY_HOP | {spelled(n) for n in names.response}
+
+    def __call__(self, headers: Headers, status: int, crossing: Crossing) -> Headers:
+        """The fields for the client, in their order and case."""
+        drop = self._drop
+        named = tokens(headers, b"connection")
+        if named:
+            drop = drop.union(spelled(n) for n in named) - FRAMING
+        if status in (204, 304):
+            drop = drop | {b"content-length"}
+        if crossing.tokens:
+            drop = drop | _CACHE_DIRECTIVES
+        kept = [h for h in headers if spelled(h[0]) not in drop]
+        if crossing.location is not None:
+            kept = [(n, crossing.location(v)) if n.lower() == b"location" else (n, v) for n, v in kept]
+        if crossing.origin is not None:
+            kept.extend(allowance(headers, crossing))
+        kept.extend(token_fields(crossing))
+        return kept
+
+
+def token_fields(crossing: Crossing) -> Headers:
+    """The new tokens and what keeps them out of shared caches (X2)."""
+    fields = [(b"vary", crossing.vary)] if crossing.vary else []
+    if crossing.tokens:
+        fields += [(b"cache-control", b"no-store"), *crossing.tokens]
+    return fields
+
+
+def allows_origin(headers: Iterable[Header], origin: bytes) -> bool:
+    """The upstream's CORS answer names exactly this origin; ``*`` does not (CONTRACT §2)."""
+    return values(headers, b"access-control-allow-origin") == [origin]
+
+
+def allowance(headers: Headers, crossing: Crossing) -> Headers:
+    """What a script on an allowed origin needs so that it can use our fields (C3)."""
+    if crossing.origin is None or not allows_origin(headers, crossing.origin):
+        return []
+    fields: Headers = []
+    if crossing.expose:
+        fields.append((b"access-control-expose-headers", crossing.expose))
+    if crossing.allow:
+        fields.append((b"access-control-allow-headers", crossing.allow))
+    return fields
+
+
+def is_preflight(method: str, headers: Iterable[Header]) -> bool:
+    """A CORS preflight (Fetch §4.8): OPTIONS with ``Origin`` and ``Access-Control-Request-Method``."""
+    if method != "OPTIONS":
+        return False
+    names = {n for n, _ in headers}
+    return b"origin" in names and b"access-control-request-method" in names
+
+
+def without_requested(headers: Headers, name: bytes) -> Headers:
+    """A preflight that does not ask the upstream for a field that only the gateway reads (C3)."""
+    kept: Headers = []
+    for field, value in headers:
+        if field != b"access-control-request-headers":
+            kept.append((field, value))
+            continue
+        members = [m.strip() for m in value.split(b",")]
+        rest = [m for m in members if m and m.lower() != name]
+        if len(rest) == len(members):
+            kept.append((field, value))
+        elif rest:
+            kept.append((field, b",".join(rest)))
+    return kept
