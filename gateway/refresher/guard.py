@@ -1,0 +1,133 @@
+"""Protects the authorization server from us, and us from it (CONTRACT §4.7).
+
+All times are monotonic seconds, given as arguments.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gateway.core.bounded import Bounded
+
+_REMEMBERED = 100_000
+
+
+class Breaker:
+    """Opens after several failed token requests in a row; lets one through to see whether things are well.
+
+    It counts token requests, never the requests that wait for one, and never an answer of 4xx.
+    """
+
+    threshold = 5
+    longest = 5.0
+    """Seconds between two probes, at most."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._open_until = 0.0
+        self._pause = 1.0
+        self._probe_until: float | None = None
+
+    def refuses(self, now: float) -> float | None:
+        """Seconds to wait, or None where a token request may go out."""
+        if self._failures < self.threshold:
+            return None
+        if now < self._open_until:
+            return self._open_until - now
+        if self._probe_until is not None and now < self._probe_until:
+            return 1.0
+        return None
+
+    def started(self, now: float) -> None:
+        """A token request goes out. While the breaker is open, it is the probe, for as long as ``longest``."""
+        if self._failures >= self.threshold:
+            self._probe_until = now + self.longest
+
+    def succeeded(self) -> None:
+        """The server gave an OAuth answer."""
+        self._failures, self._pause, self._probe_until = 0, 1.0, None
+
+    def failed(self, now: float) -> None:
+        """The server gave none."""
+        self._failures += 1
+        self._probe_until = None
+        if self._failures >= self.threshold:
+            self._open_until = now + self._pause
+            self._pause = min(self._pause * 2, self.longest)
+
+
+class Throttle:
+    """The server's 429s: for one token first, for all once three different tokens were told so (B5)."""
+
+    many = 3
+
+    def __init__(self) -> None:
+        self._until: Bounded[str, float] = Bounded(_REMEMBERED)
+        self._recent: list[tuple[str, float]] = []
+        self._all_until = 0.0
+
+    def refuses(self, key: str, now: float) -> float | None:
+        """Seconds to wait before this token may be presented, or None."""
+        until = max(self._until.get(key, 0.0), self._all_until)
+        return until - now if until > now else None
+
+    def throttled(self, key: str, seconds: float, now: float) -> None:
+        """The server answered 429 for this token."""
+        self._until[key] = now + seconds
+        self._recent = [(k, t) for k, t in self._recent if t > now and k != key]
+        self._recent = [*self._recent, (key, now + seconds)][-self.many :]
+        if len(self._recent) == self.many:
+            self._all_until = now + seconds
+
+
+class AddressLimit:
+    """A token bucket for each client address, for refresh tokens never seen good (D3).
+
+    A token that proves good, or that the server could not be asked about, is given back: only guesses count.
+    """
+
+    def __init__(self, burst: int, per_second: float) -> None:
+        self._burst = burst
+        self._rate = per_second
+        self._buckets: Bounded[str, tuple[float, float]] = Bounded(_REMEMBERED)
+
+    def take(self, address: str, now: float) -> float | None:
+        """Takes one; or seconds to wait."""
+        left, at = self._buckets.get(address, (float(self._burst), now))
+        left = min(self._burst, left + (now - at) * self._rate)
+        if left < 1:
+            self._buckets[address] = left, now
+            return (1 - left) / self._rate
+        self._buckets[address] = left - 1, now
+        return None
+
+    def give_back(self, address: str) -> None:
+        """The token was no guess."""
+        if address in self._buckets:
+            left, at = self._buckets[address]
+            self._buckets[address] = min(self._burst, left + 1), at
+
+
+class Slots:
+    """At most so many token requests at once, and so many that wait for one."""
+
+    def __init__(self, concurrent: int, waiting: int) -> None:
+        self._free = asyncio.Semaphore(concurrent)
+        self._waiting = 0
+        self._most = waiting
+
+    @asynccontextmanager
+    async def hold(self, patience: float) -> AsyncIterator[None]:
+        """One slot. Raises: TimeoutError: none came free in ``patience`` seconds, or too many wait."""
+        if self._free.locked() and self._waiting >= self._most:
+            raise TimeoutError
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(patience):
+                await self._free.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._free.release()
