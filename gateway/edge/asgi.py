@@ -1,0 +1,53 @@
+"""The whole gateway as one ASGI 3 application.
+
+The prefix is looked at before anything else, so that the proxied path pays nothing for Starlette: its ``Mount``
+alone costs a quarter of the speed.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from gateway.edge.body import Receive
+from gateway.edge.line import ASGISend
+from gateway.edge.proxy import Proxy
+
+Step = Callable[[], Awaitable[None]]
+
+
+class Application:
+    """Dispatches between the proxy and the gateway's own endpoints, and opens and closes the house."""
+
+    def __init__(self, proxy: Proxy, own: ASGIApp, prefix: str, *, start: Step, stop: Step) -> None:
+        """Args: prefix: ``/_gateway/``; start, stop: called once each by the server's lifespan."""
+        self._proxy = proxy
+        self._own = own
+        self._prefix = prefix
+        self._start = start
+        self._stop = stop
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: ASGISend) -> None:
+        """ASGI 3: ``http`` and ``lifespan``. A WebSocket handshake is refused, not built yet."""
+        kind = scope["type"]
+        if kind == "http":
+            if scope["path"].startswith(self._prefix):
+                await self._own(scope, receive, send)
+            else:
+                await self._proxy(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1011})
+
+    async def _lifespan(self, receive: Receive, send: ASGISend) -> None:
+        await receive()
+        try:
+            await self._start()
+        except Exception as error:  # noqa: BLE001  # ASGI says how a failed start is told
+            await send({"type": "lifespan.startup.failed", "message": type(error).__name__})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._stop()
+        await send({"type": "lifespan.shutdown.complete"})

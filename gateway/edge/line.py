@@ -1,0 +1,217 @@
+"""One client's request with an upstream at its other end: what ``exchange.drive`` acts on."""
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from gateway.core.credentials import Presenter
+from gateway.core.errors import Problem
+from gateway.core.forwarding import Peer
+from gateway.core.headers import (
+    Crossing,
+    Headers,
+    ResponseFilter,
+    is_invalid_token,
+    token_fields,
+    values,
+    without_requested,
+)
+from gateway.core.lifecycle import Cause, Failed, Outcome, Refresh, Renewed, Settle, UpstreamAnswer
+from gateway.core.routes import Rule
+from gateway.core.secret import Secret
+from gateway.core.tokens import AccessToken, patience
+from gateway.edge.arrival import Head
+from gateway.edge.body import RequestBody
+from gateway.edge.cors import Allowances
+from gateway.edge.ports import Credentials, Refresher, Ticket
+from gateway.edge.problems import Problems
+from gateway.edge.upstreams import Response, Target
+
+ASGISend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_DROPPED = 64 * 1024
+"""Bytes of a dropped 401 that are read so that its connection can serve the replay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fittings:
+    """What all lines of one gateway share."""
+
+    credentials: Credentials
+    refresher: Refresher
+    problems: Problems
+    allowances: Allowances
+    response_filter: ResponseFilter
+    expose: bytes
+    """Our response names, as a list field's value."""
+    vary: bytes
+    """The names that carry credentials, as a list field's value."""
+    timeout: float
+    """``auth_server.timeout``: how long, from its arrival, a request waits for a refresh; seconds."""
+    ahead_wait: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One request, read and matched."""
+
+    head: Head
+    peer: Peer
+    rule: Rule
+    target: Target
+    body: RequestBody | None
+    own: AccessToken | None
+    """The access token that it carries, if it was verified."""
+    refresh: Secret | None
+    preflight: bool
+    request_id: str
+
+
+class ProxyLine:
+    """Implements ``exchange.Line`` over ASGI."""
+
+    def __init__(self, fittings: Fittings, arrival: Arrival, send: ASGISend) -> None:
+        self._fit = fittings
+        self._arrival = arrival
+        self._send = send
+        self._ticket: Ticket | None = None
+        self._response: Response | None = None
+        self._tokens: Headers = []
+        self._deadline = time.monotonic() + fittings.timeout
+        self.status = 0
+        """What the client was answered; 0: nothing yet."""
+        self.problem: Problem | None = None
+        self.refreshed: Cause | None = None
+
+    @property
+    def replayable(self) -> bool:
+        """The body, if there is one, is kept from its first byte."""
+        return self._arrival.body is None or self._arrival.body.replayable
+
+    async def send(self, token: AccessToken | None) -> UpstreamAnswer:
+        """Send the request; a 401 that is at hand from an earlier send is dropped first."""
+        await self._drop()
+        arrival = self._arrival
+        head, target = arrival.head, arrival.target
+        response = await target.send(
+            head.method.encode("ascii"),
+            target.target(head.target, arrival.rule),
+            self._request_headers(token),
+            arrival.body,
+            arrival.rule.response_timeout,
+        )
+        self._response = response
+        return UpstreamAnswer(response.status, response.status == 401 and is_invalid_token(response.headers))  # noqa: PLR2004
+
+    def ask(self) -> None:
+        """Start or join a refresh, once."""
+        refresh = self._arrival.refresh
+        if self._ticket is None and refresh is not None:
+            presenter = Presenter(refresh=refresh, access=self._arrival.own, client=self._arrival.peer.client)
+            self._ticket = self._fit.refresher.ask(presenter)
+
+    async def outcome(self, state: Refresh | Settle) -> Outcome:
+        """Wait for the refresh and keep what it brought for the answer."""
+        if self._ticket is None:
+            raise RuntimeError("no refresh was asked for")
+        if isinstance(state, Settle):
+            outcome, cause = await self._ticket.outcome(self._fit.ahead_wait), Cause.AHEAD
+        else:
+            left = max(self._deadline - time.monotonic(), 0)
+            outcome = await self._ticket.outcome(patience(state.token, time.time(), left))
+            cause = state.cause
+        if isinstance(outcome, Renewed):
+            self.refreshed = Cause.JOINED if outcome.joined else cause
+            self._tokens = self._fit.credentials.tokens(outcome.tokens, self._arrival.refresh, self.refreshed)
+        elif isinstance(outcome, Failed):
+            self.problem = outcome.problem
+        return outcome
+
+    async def relay(self) -> None:
+        """Head and body of the upstream's answer, chunk by chunk, as they come.
+
+        Raises:
+            GatewayError: the body broke off; the client must not take it for complete (P15).
+        """
+        response = self._response
+        if response is None:
+            raise RuntimeError("there is no answer to relay")
+        self.status, self.problem = response.status, None
+        headers = self._response_headers(response) + self._closing()
+        await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
+        more = True
+        while more:
+            data = response.take()
+            if data is None:
+                data = await response.read()
+            more = not response.at_end
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def refuse(self, problem: Problem) -> None:
+        """An answer of our own, with new tokens if there are any."""
+        self.close()
+        arrival, fit = self._arrival, self._fit
+        self.status, self.problem = problem.status, problem
+        headers, body = fit.problems.render(problem, arrival.request_id)
+        headers += fit.allowances.for_problem(arrival.target.name, self._origin)
+        headers += token_fields(Crossing(tokens=self._tokens))
+        headers += self._closing()
+        await self._send({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+    def close(self) -> None:
+        """Let go of the upstream; idempotent, safe at any moment."""
+        response, self._response = self._response, None
+        if response is not None:
+            response.close()
+
+    async def _drop(self) -> None:
+        response, self._response = self._response, None
+        if response is not None:
+            await response.drain(_DROPPED)
+
+    def _closing(self) -> Headers:
+        """A client that was not told to go on may or may not send its body: only a new connection is sure."""
+        arrival = self._arrival
+        if arrival.body is None or arrival.body.asked_for or not values(arrival.head.headers, b"expect"):
+            return []
+        return [(b"connection", b"close")]
+
+    @property
+    def _origin(self) -> bytes | None:
+        return next((v for n, v in self._arrival.head.headers if n == b"origin"), None)
+
+    def _request_headers(self, token: AccessToken | None) -> Headers:
+        arrival = self._arrival
+        headers, target = arrival.head.headers, arrival.target
+        if arrival.preflight:
+            headers = without_requested(headers, self._fit.credentials.names.refresh)
+        changed = token is not None and token is not arrival.own
+        kept = target.filter(
+            headers,
+            access=self._fit.credentials.field(token.raw) if changed and token is not None else None,
+            conditional=self._ticket is None or arrival.head.method not in ("GET", "HEAD"),
+            extra=[*target.identities(token), *arrival.peer.fields],
+        )
+        kept.insert(0, target.host(arrival.head.host))
+        return kept
+
+    def _response_headers(self, response: Response) -> Headers:
+        arrival, fit, origin = self._arrival, self._fit, self._origin
+        if origin is not None:
+            fit.allowances.learn(arrival.target.name, origin, response.headers)
+        rewritten = None
+        if not arrival.target.preserve_host:
+            peer = arrival.peer
+            rewritten = partial(arrival.target.location, rule=arrival.rule, scheme=peer.scheme, host=peer.host)
+        crossing = Crossing(
+            tokens=self._tokens,
+            vary=fit.vary if self._tokens else b"",
+            origin=origin,
+            expose=b"" if arrival.preflight else fit.expose,
+            allow=fit.credentials.names.refresh if arrival.preflight else b"",
+            location=rewritten,
+        )
+        return fit.response_filter(response.headers, response.status, crossing)

@@ -1,0 +1,222 @@
+"""The proxied path as a pure ASGI application: no framework between the client and the upstream."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.core import errors
+from gateway.core.credentials import Carried
+from gateway.core.errors import ClientGone, GatewayError, Problem
+from gateway.core.forwarding import Forwarding, Peer
+from gateway.core.headers import is_preflight
+from gateway.core.lifecycle import Absent, Arrived, Auth, OnUpstream401, Policy, Presented
+from gateway.core.routes import Router, Rule
+from gateway.core.secret import Secret
+from gateway.core.tokens import AccessToken
+from gateway.edge.arrival import Head, Limits, read_head
+from gateway.edge.body import Receive, RequestBody
+from gateway.edge.line import Arrival, ASGISend, Fittings, ProxyLine
+from gateway.edge.ports import Judge
+from gateway.edge.protocol import connection_of
+from gateway.edge.upstreams import Target
+from gateway.edge.watch import Watch
+from gateway.events import Emit, Noticed, RequestEnded
+from gateway.exchange import drive
+
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""RFC 9110 §9.2.2: their bodies are kept, because a stale connection may call for a second send (B16)."""
+
+_NOTHING = Carried(Absent.MISSING, None)
+
+
+class AnswerBroken(Exception):  # noqa: N818
+    """Under a server that cannot abort a connection, this exception makes it do so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxySettings:
+    """What the proxied path is made of."""
+
+    limits: Limits
+    replay_body: int
+    """Bytes of a body that are kept for a replay."""
+    fittings: Fittings
+    judge: Judge
+    router: Router
+    targets: Mapping[str, Target]
+    """By name; the default upstream's name is empty."""
+    forwarding: Forwarding
+    emit: Emit
+    clock: Callable[[], float] = time.time
+
+
+class Proxy:
+    """Answers every request that is not for the gateway itself."""
+
+    def __init__(self, settings: ProxySettings) -> None:
+        self._settings = settings
+        self._warned = False
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: ASGISend) -> None:
+        """One HTTP request (ASGI 3)."""
+        call = _Call(self._settings, scope, receive, send)
+        try:
+            await call.answer()
+        finally:
+            self._settings.emit(call.ended())
+        if call.spoke_untrusted and not self._warned:
+            self._warned = True
+            remedy = "X-Forwarded-For is ignored; if it is your proxy's, name it in server.trusted_proxies"
+            self._settings.emit(Noticed(what="untrusted_forwarding", detail=remedy))
+
+
+class _Call:
+    """One request from its arrival to its end."""
+
+    def __init__(
+        self, settings: ProxySettings, scope: MutableMapping[str, Any], receive: Receive, send: ASGISend
+    ) -> None:
+        self._settings = settings
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._connection = connection_of(scope)
+        self._started = time.monotonic()
+        self._request_id = os.urandom(16).hex()
+        self._line: ProxyLine | None = None
+        self._early: Problem | None = None
+        self._route = ""
+        self._decision = "refuse"
+        self._gone = False
+        self.spoke_untrusted = False
+
+    async def answer(self) -> None:
+        """Whatever happens, the client gets one answer, or a connection that is seen to break."""
+        try:
+            head = read_head(self._scope, self._connection, self._settings.limits)
+        except GatewayError as error:
+            await self._refuse_early(error.problem)
+            return
+        rule = self._settings.router.find(head.method, head.path)
+        if rule is None:
+            await self._refuse_early(errors.AMBIGUOUS_PATH)
+            return
+        self._route = rule.match.decode("utf-8", "replace")
+        body = self._body(head, rule.policy)
+        watch = Watch(self._connection, self._receive, body)
+        try:
+            await self._guarded(head, rule, body, watch)
+        finally:
+            watch.stop()
+            if self._line is not None:
+                self._line.close()
+            if body is not None:
+                body.release()
+
+    async def _guarded(self, head: Head, rule: Rule, body: RequestBody | None, watch: Watch) -> None:
+        try:
+            await self._serve(head, rule, body)
+        except asyncio.CancelledError:
+            if not watch.gone:
+                raise
+            self._gone = True
+        except ClientGone:
+            self._gone = True
+        except GatewayError:
+            self._abort()
+        except Exception as error:  # noqa: BLE001  # fail closed: a bug never forwards (O2)
+            self._settings.emit(Noticed(what="internal_error", detail=type(error).__name__, alarm=True))
+            await self._fail()
+
+    async def _serve(self, head: Head, rule: Rule, body: RequestBody | None) -> None:
+        settings = self._settings
+        preflight = is_preflight(head.method, head.headers)
+        policy = replace(rule.policy, auth=Auth.OFF) if preflight else rule.policy
+        carried = _NOTHING if policy.auth is Auth.OFF else settings.fittings.credentials.read(head.headers)
+        if carried.refresh is not None:
+            settings.fittings.refresher.observe(carried.refresh)
+        access = carried.access
+        judged = await self._judge(access) if isinstance(access, Secret) else access
+        arrival = Arrival(
+            head=head,
+            peer=self._peer(head),
+            rule=rule,
+            target=settings.targets[rule.upstream],
+            body=body,
+            own=judged if isinstance(judged, AccessToken) else None,
+            refresh=carried.refresh,
+            preflight=preflight,
+            request_id=self._request_id,
+        )
+        self._line = ProxyLine(settings.fittings, arrival, self._send)
+        decision = Arrived(policy, judged, carried.refresh is not None).next(settings.clock())
+        self._decision = type(decision).__name__.lower()
+        await drive(decision, self._line, settings.clock)
+
+    async def _judge(self, token: Secret) -> Presented:
+        known = self._settings.judge.known(token.reveal())
+        return known if known is not None else await self._settings.judge.judge(token)
+
+    def _peer(self, head: Head) -> Peer:
+        client = self._scope.get("client")
+        address = client[0] if client else "unknown"
+        peer = self._settings.forwarding.read(head.headers, address, self._scope["scheme"], head.host)
+        self.spoke_untrusted = peer.spoke_untrusted
+        return peer
+
+    def _body(self, head: Head, policy: Policy) -> RequestBody | None:
+        if not head.has_body:
+            return None
+        settings = self._settings
+        may_replay = policy.auth is not Auth.OFF and policy.on_upstream_401 is not OnUpstream401.NEVER
+        keep = settings.replay_body if may_replay or head.method in _IDEMPOTENT else 0
+        limit = settings.limits.body_bytes
+        return RequestBody(self._receive, length=head.content_length, keep=keep, limit=limit)
+
+    async def _refuse_early(self, problem: Problem) -> None:
+        """There is no upstream to speak of yet. The rest of a malformed request is not waited for."""
+        self._early = problem
+        headers, body = self._settings.fittings.problems.render(problem, self._request_id)
+        headers.append((b"connection", b"close"))
+        await self._send({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def _fail(self) -> None:
+        if self._line is None:
+            await self._refuse_early(errors.INTERNAL_ERROR)
+        elif self._line.status:
+            self._abort()
+        else:
+            await self._line.refuse(errors.INTERNAL_ERROR)
+
+    def _abort(self) -> None:
+        """The head is out and the body cannot be completed: the client must see that (P15)."""
+        if self._connection is None:
+            raise AnswerBroken
+        self._connection.abort()
+
+    def ended(self) -> RequestEnded:
+        """What happened, for log, metric and trace."""
+        line = self._line
+        problem = line.problem if line is not None else self._early
+        refreshed = line.refreshed if line is not None else None
+        return RequestEnded(
+            request_id=self._request_id,
+            method=self._scope["method"],
+            path=self._scope["path"],
+            route=self._route,
+            status=self._status(),
+            decision=self._decision,
+            code=problem.code if problem is not None else None,
+            reason=problem.reason if problem is not None else None,
+            refreshed=refreshed.value if refreshed is not None else None,
+            duration=time.monotonic() - self._started,
+        )
+
+    def _status(self) -> int:
+        if self._line is not None:
+            return self._line.status
+        return self._early.status if self._early is not None else 0

@@ -1,0 +1,94 @@
+"""An upstream as the edge sees it: where it is, what it may see, and what its answers must say."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.core.headers import Header, Headers, RequestFilter
+from gateway.core.paths import strip
+from gateway.core.routes import Rule
+from gateway.core.tokens import AccessToken
+from gateway.edge.body import RequestBody
+
+
+class Response(Protocol):
+    """One answer of an upstream."""
+
+    status: int
+    headers: Headers
+
+    @property
+    def at_end(self) -> bool:
+        """The whole body has been handed out."""
+
+    def take(self) -> bytes | None:
+        """What has arrived, without waiting; None: nothing yet."""
+
+    async def read(self) -> bytes:
+        """The next bytes; ``b""`` at the end."""
+
+    async def drain(self, limit: int) -> None:
+        """Drop the rest."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
+Send = Callable[[bytes, bytes, Headers, RequestBody | None, float | None], Awaitable[Response]]
+"""Sends one request: method, target, complete header list, body, seconds until the head (None: the default)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One configured upstream."""
+
+    name: str
+    send: Send = field(repr=False)
+    filter: RequestFilter = field(repr=False)
+    scheme: bytes = b"http"
+    authority: bytes = b""
+    """Its own host and port, for ``Host`` where the client's is not preserved."""
+    path_prefix: bytes = b""
+    preserve_host: bool = True
+    identity: Mapping[bytes, str] = field(default_factory=dict)
+    """Header name (lower case) to the verified claim that it carries."""
+
+    def target(self, target: bytes, rule: Rule) -> bytes:
+        """The request target for this upstream: the client's bytes, between the prefixes (N5)."""
+        if target == b"*":
+            return target
+        return self.path_prefix + strip(target, rule.strip_prefix)
+
+    def host(self, sent: bytes) -> Header:
+        """The ``Host`` field."""
+        return b"host", sent if self.preserve_host and sent else self.authority
+
+    def identities(self, token: AccessToken | None) -> Headers:
+        """Verified claims for the upstream; a claim that is absent or cannot be a field's value is left out."""
+        if token is None:
+            return []
+        claims = ((name, _text(token.verified.claims.get(claim))) for name, claim in self.identity.items())
+        return [(name, value) for name, value in claims if value is not None]
+
+    def location(self, value: bytes, rule: Rule, scheme: bytes, host: bytes) -> bytes:
+        """A ``Location`` of this upstream's own as the client must see it (``preserve_host = false``)."""
+        origin = self.scheme + b"://" + self.authority
+        if value.startswith(origin) and value[len(origin) : len(origin) + 1] in (b"", b"/", b"?", b"#"):
+            return scheme + b"://" + host + self._public(value[len(origin) :], rule)
+        return self._public(value, rule) if value.startswith(b"/") and not value.startswith(b"//") else value
+
+    def _public(self, path: bytes, rule: Rule) -> bytes:
+        return rule.strip_prefix + strip(path, self.path_prefix)
+
+
+def _text(claim: object) -> bytes | None:
+    """A claim as a field's value; lists joined by commas. Control characters never get out (P17)."""
+    if isinstance(claim, list):
+        members = [_text(member) for member in claim]
+        return b",".join(m for m in members if m is not None)
+    if isinstance(claim, bool):
+        return b"true" if claim else b"false"
+    if not isinstance(claim, str | int | float):
+        return None
+    text = str(claim)
+    return text.encode() if text.isprintable() and text == text.strip() else None

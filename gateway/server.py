@@ -1,0 +1,101 @@
+"""Runs the gateway: one uvicorn server, our own signals, exit status 0 (CONTRACT §8)."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+import uvicorn
+import uvloop
+
+from gateway import log
+from gateway.app import build
+from gateway.config import Config
+from gateway.edge.protocol import GatewayProtocol
+
+_BACKLOG = 4096
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, with signals that end in status 0 instead of being raised again."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        handled = (signal.SIGINT, signal.SIGTERM)
+        for number in handled:
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in handled:
+                loop.remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        """The first signal drains; a second one does not wait."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Says where it listens once it does."""
+        await super().startup(sockets=sockets)
+        if self.started and sockets:
+            host, port = sockets[0].getsockname()[:2]
+            scheme = "https" if self.config.is_ssl else "http"
+            shown = f"[{host}]" if ":" in host else host
+            print(f"gateway: listening on {scheme}://{shown}:{port}", flush=True)  # noqa: T201
+
+
+def run(config: Config) -> int:
+    """Serve until a signal. Returns the exit status."""
+    emit = log.configure(config.log.level, config.log.format)
+    try:
+        sock = _listen(config)
+    except OSError as error:
+        where = f"{config.server.listen.host}:{config.server.listen.port}"
+        reason = os.strerror(error.errno) if error.errno else "it cannot be used"
+        print(f"gateway: cannot listen on {where}: {reason}. Free it or set server.listen.", file=sys.stderr)  # noqa: T201
+        return 1
+    server = _Server(settings(config, build(config, emit).application))
+    uvloop.run(server.serve(sockets=[sock]))
+    return 0 if server.started else 1
+
+
+def settings(config: Config, application: object) -> uvicorn.Config:
+    """Uvicorn's configuration: what it adds on its own is off."""
+    tls = config.server.tls
+    return uvicorn.Config(
+        application,  # type: ignore[arg-type]  # an ASGI 3 callable
+        http=GatewayProtocol,
+        ws="none",
+        loop="none",
+        lifespan="on",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=int(config.server.idle_timeout) or 1,
+        timeout_graceful_shutdown=int(config.server.shutdown_timeout),
+        backlog=_BACKLOG,
+        ssl_certfile=str(tls.cert) if tls is not None else None,
+        ssl_keyfile=str(tls.key) if tls is not None else None,
+    )
+
+
+def _listen(config: Config) -> socket.socket:
+    listen = config.server.listen
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((listen.host, listen.port))
+        sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
