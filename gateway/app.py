@@ -1,46 +1,35 @@
 """The composition root: a ``Config`` in, a running application out. The only file that knows every other."""
 
-import secrets
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from gateway import settings
 from gateway.auth_server.client import AuthServerClient, ClientSettings
 from gateway.auth_server.discovery import Discovery, DiscoverySettings, Endpoint, configured
 from gateway.auth_server.jwks import JwksKeys, JwksSettings
 from gateway.auth_server.key_files import static_keys
 from gateway.auth_server.keys import StaticKeys
 from gateway.auth_server.outbound import Outbound, OutboundSettings
-from gateway.auth_server.verification import VerificationPolicy, Verifier
+from gateway.auth_server.verification import Verifier
 from gateway.config import Config
 from gateway.config.addresses import Url
-from gateway.config.model import Route
-from gateway.config.upstream import Upstream as UpstreamConfig
-from gateway.core.claims import ClaimsPolicy
 from gateway.core.forwarding import FIELDS, Forwarding
-from gateway.core.headers import Headers, RequestFilter, ResponseFilter, TokenNames
-from gateway.core.lifecycle import Policy
-from gateway.core.paths import canonical
-from gateway.core.routes import Router, Rule
-from gateway.core.token_requests import CustomSpec, RefreshSpec, StandardSpec
-from gateway.core.tokens import Windows
+from gateway.core.headers import RequestFilter, ResponseFilter, TokenNames
 from gateway.credentials.header import HeaderCredentials
-from gateway.edge.arrival import Limits
 from gateway.edge.asgi import Application
-from gateway.edge.body import RequestBody
 from gateway.edge.cors import Allowances
 from gateway.edge.endpoints import endpoints
 from gateway.edge.line import Fittings
 from gateway.edge.problems import Problems
 from gateway.edge.proxy import Proxy, ProxySettings
-from gateway.edge.upstreams import Response, Target
+from gateway.edge.upstreams import Outgoing, Response, Target
 from gateway.events import Emit, Noticed
 from gateway.judge import Judge
-from gateway.refresher import Refresher, RefreshSettings
+from gateway.refresher import Refresher
 from gateway.store.memory import MemoryStore
-from gateway.upstream import Upstream, UpstreamRequest, UpstreamSettings
+from gateway.upstream import Upstream, UpstreamRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +44,23 @@ class Gateway:
 
 def build(config: Config, emit: Emit) -> Gateway:
     """Compose a gateway. Nothing is opened before the application's lifespan starts."""
-    outbound = Outbound(OutboundSettings(ca_file=_path(config.auth_server.ca_file)))
+    outbound = Outbound(OutboundSettings(ca_file=settings.path(config.auth_server.ca_file)))
     discovery = _discovery(config, outbound)
     keys = _keys(config, outbound, discovery)
-    judge = Judge(Verifier(keys, _verification(config)), _windows(config))
+    judge = Judge(Verifier(keys, settings.verification(config)), settings.windows(config))
     client = _auth_client(config, outbound, discovery)
     store = MemoryStore(config.store.max_entries, time.monotonic)
-    refresher = Refresher(client, judge, store, _refresh_settings(config), emit)
-    upstreams = {name: Upstream(_upstream_settings(u)) for name, u in _upstreams(config).items()}
+    refresher = Refresher(client, judge, store, settings.refreshing(config), emit)
+    upstreams = {name: Upstream(settings.upstream(u)) for name, u in settings.upstreams(config).items()}
     problems = Problems(config.errors.envelope, config.errors.realm, config.credentials.scheme)
-    names = _names(config)
+    names = settings.token_names(config)
     proxy = Proxy(
         ProxySettings(
-            limits=_limits(config),
+            limits=settings.limits(config),
             replay_body=config.refresh.replay_body,
             fittings=_fittings(config, names, refresher, problems),
             judge=judge,
-            router=_router(config),
+            router=settings.router(config),
             targets=_targets(config, names, upstreams),
             forwarding=Forwarding(config.server.trusted_proxies),
             emit=emit,
@@ -98,25 +87,16 @@ def build(config: Config, emit: Emit) -> Gateway:
     return Gateway(application, refresher, store, upstreams)
 
 
-def _path(path: object) -> str | None:
-    return None if path is None else str(path)
-
-
-def _upstreams(config: Config) -> dict[str, UpstreamConfig]:
-    """Every upstream by name; the default one's is empty."""
-    return {"": config.upstream, **config.upstreams}
-
-
-# The authorization server
-
-
 def _discovery(config: Config, outbound: Outbound) -> Discovery | None:
     issuer = config.auth_server.issuer
     return None if issuer is None else Discovery(outbound, DiscoverySettings(issuer))
 
 
 def _endpoint(url: Url | None, found: Callable[[], Awaitable[str | None]] | None) -> Endpoint:
-    return configured(str(url)) if url is not None or found is None else found
+    """As configured, else as discovered, else unknown."""
+    if url is None and found is not None:
+        return found
+    return configured(None if url is None else str(url))
 
 
 def _keys(config: Config, outbound: Outbound, discovery: Discovery | None) -> JwksKeys | StaticKeys:
@@ -124,115 +104,20 @@ def _keys(config: Config, outbound: Outbound, discovery: Discovery | None) -> Jw
     if token.key is not None:
         return static_keys(token.key.secret, token.algorithms, token.key.encoding)
     uri = _endpoint(config.auth_server.jwks_uri, discovery.jwks_uri if discovery else None)
-    settings = JwksSettings(algorithms=token.algorithms, max_expired_age=config.refresh.max_expired_age)
-    return JwksKeys(outbound, uri, settings)
-
-
-def _verification(config: Config) -> VerificationPolicy:
-    token = config.access_token
-    claims = ClaimsPolicy(
-        issuer=token.issuer,
-        required=frozenset(token.required),
-        typ=token.typ,
-        subject_claim=token.subject_claim,
-        time_unit=token.time_unit,
-    )
-    return VerificationPolicy(algorithms=token.algorithms, claims=claims, zip=token.zip)
+    bounds = JwksSettings(algorithms=token.algorithms, max_expired_age=config.refresh.max_expired_age)
+    return JwksKeys(outbound, uri, bounds)
 
 
 def _auth_client(config: Config, outbound: Outbound, discovery: Discovery | None) -> AuthServerClient:
     server = config.auth_server
-    settings = ClientSettings(late_answer=server.late_answer, rotation_grace=server.rotation_grace)
-    revocation = discovery.revocation_endpoint if discovery is not None else None
     return AuthServerClient(
         outbound,
-        _spec(config),
-        settings,
+        settings.refresh_spec(config),
+        ClientSettings(late_answer=server.late_answer, rotation_grace=server.rotation_grace),
         token_endpoint=_endpoint(server.token_endpoint, discovery.token_endpoint if discovery else None),
-        revocation_endpoint=_endpoint(server.revocation_endpoint, revocation)
-        if server.revocation_endpoint is not None or revocation is not None
-        else None,
-    )
-
-
-def _spec(config: Config) -> RefreshSpec:
-    server = config.auth_server
-    custom = server.refresh
-    if custom is None:
-        return StandardSpec(
-            client_id=server.client_id or "",
-            client_secret=server.client_secret,
-            client_auth=server.client_auth,
-            scope=server.scope,
-        )
-    return CustomSpec(
-        url=str(custom.url),
-        method=custom.method,
-        headers=custom.headers,
-        query=custom.query,
-        form=custom.form,
-        json=custom.json_,
-        client_id=server.client_id or "",
-        ok=custom.ok,
-        denied=custom.denied,
-        access_token=custom.access_token,
-        refresh_token=custom.refresh_token,
-        expires_in=custom.expires_in,
-        expires_at=custom.expires_at,
-        expires_in_unit=custom.expires_in_unit,
-        expires_at_unit=custom.expires_at_unit,
-    )
-
-
-# Refreshing
-
-
-def _windows(config: Config) -> Windows:
-    refresh = config.refresh
-    return Windows(
-        ahead=refresh.ahead,
-        hard=refresh.hard,
-        leeway=config.access_token.leeway,
-        max_expired_age=refresh.max_expired_age,
-    )
-
-
-def _refresh_settings(config: Config) -> RefreshSettings:
-    server, refresh = config.auth_server, config.refresh
-    return RefreshSettings(
-        issuer=server.issuer or config.access_token.issuer or "",
-        client_id=server.client_id or "",
-        scope=server.scope,
-        index_key=secrets.token_bytes(32),
-        timeout=server.timeout,
-        late_answer=server.late_answer,
-        grace=refresh.grace,
-        unclaimed=refresh.unclaimed,
-        negative=refresh.negative,
-        min_interval=refresh.min_interval,
-        max_expired_age=refresh.max_expired_age,
-        max_concurrent=server.max_concurrent,
-        max_waiting=server.max_waiting,
-        unknown_burst=refresh.unknown_burst,
-        unknown_per_second=refresh.unknown_per_second,
-    )
-
-
-# The edge
-
-
-def _names(config: Config) -> TokenNames:
-    c = config.credentials
-    low = {name: getattr(c, name).lower().encode() for name in ("access", "refresh", "expires_at", "refreshed")}
-    return TokenNames(
-        new_access=c.access_token.lower().encode(), new_refresh=c.refresh_token.lower().encode(), **low
-    )
-
-
-def _limits(config: Config) -> Limits:
-    server = config.server
-    return Limits(
-        header_bytes=server.max_header_bytes, target_bytes=server.max_target_bytes, body_bytes=server.max_body
+        revocation_endpoint=_endpoint(
+            server.revocation_endpoint, discovery.revocation_endpoint if discovery else None
+        ),
     )
 
 
@@ -253,62 +138,8 @@ def _fittings(config: Config, names: TokenNames, refresher: Refresher, problems:
     )
 
 
-def _policy(config: Config, route: Route | None) -> Policy:
-    refresh, token = config.refresh, config.access_token
-    own = route if route is not None else Route.model_construct()
-    audience = own.audience if own.audience is not None else token.audience
-    return Policy(
-        auth=own.auth,
-        on_expired=own.on_expired or refresh.on_expired,
-        on_upstream_401=own.on_upstream_401 or refresh.on_upstream_401,
-        audience=frozenset(audience),
-        allow_refresh_alone=refresh.allow_refresh_alone,
-        pass_sender_bound=token.sender_bound == "pass",
-        min_interval=refresh.min_interval,
-        signal_status=refresh.signal_status,
-    )
-
-
-def _router(config: Config) -> Router:
-    rules = [_rule(config, route) for route in config.routes]
-    return Router(rules, Rule(policy=_policy(config, None)))
-
-
-def _rule(config: Config, route: Route) -> Rule:
-    match = route.match.encode()
-    wild = b"/*" if match.endswith(b"/*") else b""
-    path = match.removesuffix(b"*") if wild else match
-    return Rule(
-        match=(canonical(path) or path) + (b"*" if wild else b""),
-        methods=frozenset(route.methods),
-        policy=_policy(config, route),
-        upstream=route.upstream or "",
-        strip_prefix=(route.strip_prefix or "").encode(),
-        response_timeout=route.response_timeout,
-    )
-
-
-def _upstream_settings(upstream: UpstreamConfig) -> UpstreamSettings:
-    url = upstream.url
-    tls = None
-    if url.scheme == "https":
-        tls = ssl.create_default_context(cafile=_path(upstream.ca_file))
-        tls.set_alpn_protocols(["http/1.1"])
-    return UpstreamSettings(
-        host=url.host,
-        port=url.port,
-        tls=tls,
-        server_hostname=url.host if tls is not None else None,
-        connect_timeout=upstream.connect_timeout,
-        response_timeout=upstream.response_timeout,
-        idle_timeout=upstream.idle_timeout,
-        max_connections=upstream.max_connections,
-        max_waiting=upstream.max_waiting,
-    )
-
-
 def _targets(config: Config, names: TokenNames, upstreams: dict[str, Upstream]) -> dict[str, Target]:
-    configured_ones = _upstreams(config)
+    configured_ones = settings.upstreams(config)
     every = {name.lower().encode() for u in configured_ones.values() for name in u.identity_headers}
     filtered = RequestFilter(names, sorted(every), FIELDS)
     return {
@@ -326,13 +157,6 @@ def _targets(config: Config, names: TokenNames, upstreams: dict[str, Upstream]) 
     }
 
 
-async def _send(
-    upstream: Upstream,
-    method: bytes,
-    target: bytes,
-    headers: Headers,
-    body: RequestBody | None,
-    response_timeout: float | None,
-) -> Response:
-    request = UpstreamRequest(method, target, headers, body)
-    return await upstream.send(request, response_timeout=response_timeout)
+async def _send(upstream: Upstream, outgoing: Outgoing) -> Response:
+    request = UpstreamRequest(outgoing.method, outgoing.target, outgoing.headers, outgoing.body)
+    return await upstream.send(request, response_timeout=outgoing.response_timeout)

@@ -27,7 +27,7 @@ from gateway.edge.body import RequestBody
 from gateway.edge.cors import Allowances
 from gateway.edge.ports import Credentials, Refresher, Ticket
 from gateway.edge.problems import Problems
-from gateway.edge.upstreams import Response, Target
+from gateway.edge.upstreams import Outgoing, Response, Target
 
 ASGISend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -95,13 +95,14 @@ class ProxyLine:
         await self._drop()
         arrival = self._arrival
         head, target = arrival.head, arrival.target
-        response = await target.send(
-            head.method.encode("ascii"),
-            target.target(head.target, arrival.rule),
-            self._request_headers(token),
-            arrival.body,
-            arrival.rule.response_timeout,
+        outgoing = Outgoing(
+            method=head.method.encode("ascii"),
+            target=target.target(head.target, arrival.rule),
+            headers=self._request_headers(token),
+            body=arrival.body,
+            response_timeout=arrival.rule.response_timeout,
         )
+        response = await target.send(outgoing)
         self._response = response
         return UpstreamAnswer(response.status, response.status == 401 and is_invalid_token(response.headers))  # noqa: PLR2004
 

@@ -34,8 +34,21 @@ class Response(Protocol):
         """Let go."""
 
 
-Send = Callable[[bytes, bytes, Headers, RequestBody | None, float | None], Awaitable[Response]]
-"""Sends one request: method, target, complete header list, body, seconds until the head (None: the default)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One request for an upstream, byte for byte."""
+
+    method: bytes
+    target: bytes = field(repr=False)
+    headers: Headers = field(repr=False)
+    """All but the framing fields."""
+    body: RequestBody | None
+    response_timeout: float | None
+    """Seconds until the head; None: the upstream's own."""
+
+
+Send = Callable[[Outgoing], Awaitable[Response]]
+"""Sends one request; returns with the response's head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

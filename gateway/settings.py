@@ -1,0 +1,185 @@
+"""What each part of the house is told: one function from ``Config`` for each part's settings."""
+
+import secrets
+import ssl
+from dataclasses import replace
+
+from gateway.auth_server.verification import VerificationPolicy
+from gateway.config import Config
+from gateway.config.model import Route
+from gateway.config.upstream import Upstream as UpstreamConfig
+from gateway.core.claims import ClaimsPolicy
+from gateway.core.headers import TokenNames
+from gateway.core.lifecycle import Policy
+from gateway.core.paths import canonical
+from gateway.core.routes import Router, Rule
+from gateway.core.token_requests import CustomSpec, RefreshSpec, StandardSpec
+from gateway.core.tokens import Windows
+from gateway.edge.arrival import Limits
+from gateway.refresher import RefreshSettings
+from gateway.upstream import UpstreamSettings
+
+
+def path(path: object) -> str | None:
+    """A path of the configuration as libraries take it."""
+    return None if path is None else str(path)
+
+
+def upstreams(config: Config) -> dict[str, UpstreamConfig]:
+    """Every upstream by name; the default one's is empty."""
+    return {"": config.upstream, **config.upstreams}
+
+
+def verification(config: Config) -> VerificationPolicy:
+    """What an access token must be."""
+    token = config.access_token
+    claims = ClaimsPolicy(
+        issuer=token.issuer,
+        required=frozenset(token.required),
+        typ=token.typ,
+        subject_claim=token.subject_claim,
+        time_unit=token.time_unit,
+    )
+    return VerificationPolicy(algorithms=token.algorithms, claims=claims, zip=token.zip)
+
+
+def refresh_spec(config: Config) -> RefreshSpec:
+    """How a refresh request is made and its answer read."""
+    server = config.auth_server
+    custom = server.refresh
+    if custom is None:
+        return StandardSpec(
+            client_id=server.client_id or "",
+            client_secret=server.client_secret,
+            client_auth=server.client_auth,
+            scope=server.scope,
+        )
+    return CustomSpec(
+        url=str(custom.url),
+        method=custom.method,
+        headers=custom.headers,
+        query=custom.query,
+        form=custom.form,
+        json=custom.json_,
+        client_id=server.client_id or "",
+        ok=custom.ok,
+        denied=custom.denied,
+        access_token=custom.access_token,
+        refresh_token=custom.refresh_token,
+        expires_in=custom.expires_in,
+        expires_at=custom.expires_at,
+        expires_in_unit=custom.expires_in_unit,
+        expires_at_unit=custom.expires_at_unit,
+    )
+
+
+def windows(config: Config) -> Windows:
+    """The spans around a token's expiry."""
+    refresh = config.refresh
+    return Windows(
+        ahead=refresh.ahead,
+        hard=refresh.hard,
+        leeway=config.access_token.leeway,
+        max_expired_age=refresh.max_expired_age,
+    )
+
+
+def refreshing(config: Config) -> RefreshSettings:
+    """The clocks and bounds of the refresher. The key that names records is new in each process."""
+    server, refresh = config.auth_server, config.refresh
+    return RefreshSettings(
+        issuer=server.issuer or config.access_token.issuer or "",
+        client_id=server.client_id or "",
+        scope=server.scope,
+        index_key=secrets.token_bytes(32),
+        timeout=server.timeout,
+        late_answer=server.late_answer,
+        grace=refresh.grace,
+        unclaimed=refresh.unclaimed,
+        negative=refresh.negative,
+        min_interval=refresh.min_interval,
+        max_expired_age=refresh.max_expired_age,
+        max_concurrent=server.max_concurrent,
+        max_waiting=server.max_waiting,
+        unknown_burst=refresh.unknown_burst,
+        unknown_per_second=refresh.unknown_per_second,
+    )
+
+
+def token_names(config: Config) -> TokenNames:
+    """The field names that belong to the gateway, in lower case."""
+    c = config.credentials
+    low = {name: getattr(c, name).lower().encode() for name in ("access", "refresh", "expires_at", "refreshed")}
+    return TokenNames(
+        new_access=c.access_token.lower().encode(), new_refresh=c.refresh_token.lower().encode(), **low
+    )
+
+
+def limits(config: Config) -> Limits:
+    """Bounds on what a client may send."""
+    server = config.server
+    return Limits(
+        header_bytes=server.max_header_bytes, target_bytes=server.max_target_bytes, body_bytes=server.max_body
+    )
+
+
+def policy(config: Config, route: Route | None) -> Policy:
+    """What holds for a route; None: where no route matches."""
+    refresh, token = config.refresh, config.access_token
+    common = Policy(
+        on_expired=refresh.on_expired,
+        on_upstream_401=refresh.on_upstream_401,
+        audience=frozenset(token.audience),
+        allow_refresh_alone=refresh.allow_refresh_alone,
+        pass_sender_bound=token.sender_bound == "pass",
+        min_interval=refresh.min_interval,
+        signal_status=refresh.signal_status,
+    )
+    if route is None:
+        return common
+    return replace(
+        common,
+        auth=route.auth,
+        on_expired=route.on_expired or common.on_expired,
+        on_upstream_401=route.on_upstream_401 or common.on_upstream_401,
+        audience=common.audience if route.audience is None else frozenset(route.audience),
+    )
+
+
+def router(config: Config) -> Router:
+    """All routes, and the defaults."""
+    rules = [_rule(config, route) for route in config.routes]
+    return Router(rules, Rule(policy=policy(config, None)))
+
+
+def _rule(config: Config, route: Route) -> Rule:
+    written = route.match.encode()
+    literal = written.removesuffix(b"*")
+    return Rule(
+        match=(canonical(literal) or literal) + written[len(literal) :],
+        methods=frozenset(route.methods),
+        policy=policy(config, route),
+        upstream=route.upstream or "",
+        strip_prefix=(route.strip_prefix or "").encode(),
+        response_timeout=route.response_timeout,
+    )
+
+
+def upstream(configured: UpstreamConfig) -> UpstreamSettings:
+    """Where an upstream is, and how patient we are with it."""
+    url = configured.url
+    tls = None
+    if url.scheme == "https":
+        tls = ssl.create_default_context(cafile=path(configured.ca_file))
+        tls.set_alpn_protocols(["http/1.1"])
+    return UpstreamSettings(
+        host=url.host,
+        port=url.port,
+        tls=tls,
+        server_hostname=url.host if tls is not None else None,
+        connect_timeout=configured.connect_timeout,
+        response_timeout=configured.response_timeout,
+        idle_timeout=configured.idle_timeout,
+        max_connections=configured.max_connections,
+        max_waiting=configured.max_waiting,
+    )
