@@ -14,7 +14,7 @@ run: .venv/ready ## start the gateway with the stub API and authorization server
 	@tools/run
 
 demo: .venv/ready ## play the story in this terminal
-	@$(BIN)/python -m demo
+	@$(BIN)/python -m upstream_stub.demo
 
 test: .venv/ready ## run the tests (installs the programs that they need, where it may)
 	@tools/programs
