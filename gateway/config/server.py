@@ -1,0 +1,112 @@
+"""What faces the client and the operator: ``[server]``, ``[errors]``, ``[store]``, ``[log]``."""
+
+import ssl
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from gateway.config.addresses import ListenAddress, Networks
+from gateway.config.names import OwnPrefix
+from gateway.config.problems import bad
+from gateway.config.scalars import Count, Section, Text, default, one_of, required, whole
+from gateway.config.secrets import ExistingFile
+from gateway.config.units import Duration, HeaderSize, PositiveDuration, Size
+
+
+def _one_worker(value: int) -> int:
+    if value > 1:
+        raise bad("is more than 1, which needs a shared store, which is not built yet", "write 1")
+    return value
+
+
+_QUOTABLE = r"^[ !#-\[\]-~]*$"
+"""ASCII that needs no escape in a quoted string (RFC 9110 §5.6.4)."""
+Workers = Annotated[
+    int, whole(1, 1024), AfterValidator(_one_worker), WithJsonSchema({"type": "integer", "const": 1})
+]
+
+
+class Tls(Section):
+    """The listener's certificate."""
+
+    cert: ExistingFile = required("certs/gateway.pem")
+    """The certificate chain in PEM, the server's own first."""
+    key: ExistingFile = required("certs/gateway.key")
+    """Its private key in PEM, not encrypted."""
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.cert, self.key, password=lambda: "")
+        except (ssl.SSLError, OSError, ValueError):
+            raise bad(
+                "has a certificate and a key that do not fit, are not PEM, or a key that is encrypted",
+                "name a PEM chain and its own unencrypted key",
+            ) from None
+        return self
+
+
+class Server(Section):
+    """The listener that clients use."""
+
+    listen: ListenAddress = default("127.0.0.1:8080")
+    """Where clients connect, as host:port. `0.0.0.0:8080` is every interface."""
+    workers: Workers = default(1)
+    """Worker processes. Only 1: more need a shared store, which is not built yet."""
+    tls: Tls | None = None
+    """Certificate and key of the listener. Absent: plain HTTP, for a front that terminates TLS."""
+    trusted_proxies: Networks = default([])
+    """Networks (CIDR) whose `Forwarded` and `X-Forwarded-*` fields are believed. Default: nobody's."""
+    idle_timeout: PositiveDuration = default("75s")
+    """How long a client's connection may rest between two requests."""
+    max_header_bytes: HeaderSize = default("32KiB")
+    """The largest request header; a larger one is answered 431."""
+    max_target_bytes: HeaderSize = default("16KiB")
+    """The longest request target (path and query); a longer one is answered 414."""
+    max_body: Size = default("0")
+    """The largest request body; a larger one is answered 413. `0`: unlimited."""
+    shutdown_timeout: Duration = default("20s")
+    """How long requests and streams may go on after SIGTERM; token requests are awaited up to `late_answer`."""
+    gateway_prefix: OwnPrefix = default("/_gateway/")
+    """The path prefix of the gateway's own endpoints; nothing under it reaches an upstream."""
+
+
+Realm = Annotated[Text, Field(pattern=_QUOTABLE), WithJsonSchema({"type": "string", "pattern": _QUOTABLE})]
+
+
+class Errors(Section):
+    """How the gateway's own error answers look."""
+
+    envelope: Annotated[Literal["problem", "result"], one_of("problem", "result")] = default("problem")
+    """`problem`: RFC 9457 problem details. `result`: `{"code": 401, "message": "…", "data": null}`."""
+    realm: Realm = default("gateway")
+    """The realm in `WWW-Authenticate: Bearer realm="…"`."""
+
+
+def _memory(value: object) -> str:
+    kinds = ("redis", "rediss", "redis+sentinel", "redis+cluster", "unix")
+    if isinstance(value, str) and value.partition("://")[0] in kinds:
+        raise bad("names a shared store, which is not built yet", 'write "memory://"')
+    if value != "memory://":
+        raise bad("is not the URL of a store", 'write "memory://"')
+    return "memory://"
+
+
+class Store(Section):
+    """Where successors of rotated tokens are kept."""
+
+    url: Annotated[Literal["memory://"], BeforeValidator(_memory)] = default("memory://")
+    """Only `memory://`: this process. Shared stores are not built yet."""
+    max_entries: Count = default(100_000)
+    """How many records are kept; beyond it the oldest go first."""
+
+
+class Log(Section):
+    """What is logged, and how. Tokens and secrets never are."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], one_of("debug", "info", "warning", "error")] = (
+        default("info")
+    )
+    """The least severe event that is logged."""
+    format: Annotated[Literal["auto", "console", "json"], one_of("auto", "console", "json")] = default("auto")
+    """`console` for people, `json` for machines (one object a line), `auto`: console in a terminal."""
