@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import httpx
 from rich.console import Console
 from rich.table import Table
@@ -16,7 +17,6 @@ from upstream_stub.api import Api
 from upstream_stub.auth import AuthServer
 from upstream_stub.serving import Serving
 
-LIFETIME = 3
 CROWD = 100
 
 _CONFIG = """
@@ -81,6 +81,7 @@ class Demo:
 
     def __init__(self, console: Console, auth: AuthServer, listener: Serving, api: Api, phone: Phone) -> None:
         self._out = console
+        self._lifetime = auth.access_lifetime
         self._auth = auth
         self._listener = listener
         self._api = api
@@ -107,7 +108,9 @@ class Demo:
         self._show(await self._phone.call(), "GET  /echo   with the fresh token")
 
     async def _expiry(self) -> None:
-        self._title(f"Her token expires after {LIFETIME} s", "One call: the original result, new tokens beside it.")
+        self._title(
+            f"Her token expires after {self._lifetime:g} s", "One call: the original result, new tokens beside it."
+        )
         await self._expire()
         self._show(await self._phone.call(), "GET  /echo   with the expired token")
 
@@ -165,8 +168,8 @@ class Demo:
         _expect(len(self._auth.token_requests) - before == 1, "no second token request")
 
     async def _expire(self) -> None:
-        with self._out.status(f"waiting {LIFETIME} s for the token to expire …"):
-            await asyncio.sleep(LIFETIME + 0.3)
+        with self._out.status(f"waiting {self._lifetime:g} s for the token to expire …"):
+            await asyncio.sleep(self._lifetime + 0.3)
 
     def _title(self, title: str, why: str) -> None:
         self._scene += 1
@@ -213,10 +216,9 @@ async def _gateway(auth: str, api: str) -> AsyncIterator[str]:
             await process.wait()
 
 
-async def main() -> None:
-    """Start everything, play, stop everything."""
+async def _run(lifetime: float) -> None:
     console = Console()
-    auth = AuthServer(access_lifetime=LIFETIME)
+    auth = AuthServer(access_lifetime=lifetime)
     api = Api(auth.accepts, open_routes={"/auth/login": auth.login_app})
     async with (
         auth.serve() as listener,
@@ -231,5 +233,12 @@ async def main() -> None:
         await Demo(console, auth, listener, api, Phone(http)).play()
 
 
+@click.command()
+@click.option("--lifetime", default=3.0, show_default=True, help="Seconds that an access token lives.")
+def main(lifetime: float) -> None:
+    """Play the story of the gateway in this terminal."""
+    asyncio.run(_run(lifetime))
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
