@@ -1,0 +1,98 @@
+"""The upstream, to the exchange: a request in, a response out."""
+
+from dataclasses import dataclass, field
+
+from gateway.core.errors import BAD_REQUEST, GatewayError
+from gateway.core.headers import Header
+from gateway.upstream.body import BodySource
+from gateway.upstream.pool import Pool
+from gateway.upstream.ports import StaleConnection
+from gateway.upstream.response import UpstreamResponse
+from gateway.upstream.settings import UpstreamSettings
+from gateway.upstream.wire import IDEMPOTENT, LAST_CHUNK, body_framing, chunk, request_head
+
+_AT_ONCE = 64 * 1024
+"""A body up to this size goes out with the head; a larger one by a task that heeds back-pressure."""
+
+
+@dataclass(slots=True)
+class UpstreamRequest:
+    """What to send, byte for byte (P10, P11)."""
+
+    method: bytes
+    target: bytes = field(repr=False)
+    """Origin form, written as it is."""
+    headers: list[Header] = field(repr=False)
+    """All of them, ``Host`` included, in order; without Content-Length and Transfer-Encoding."""
+    body: BodySource | None = None
+
+
+class Upstream:
+    """One upstream: no redirects, no cookies, no proxy of the environment (X7, X8)."""
+
+    def __init__(self, settings: UpstreamSettings) -> None:
+        self._settings = settings
+        self._pool = Pool(settings)
+
+    async def send(self, request: UpstreamRequest, *, response_timeout: float | None = None) -> UpstreamResponse:
+        """Send and return once the final head is here; the body may still be going up.
+
+        A request lost on a connection that had gone stale is repeated once, if it may be (B16).
+
+        Raises:
+            GatewayError: ``BAD_REQUEST``, before any byte: it cannot be written as one request (P17).
+            Overloaded, UpstreamUnreachable, UpstreamTimeout, UpstreamProtocolError: see there.
+            ClientGone: the body's source said so; the connection is closed.
+        """
+        body = request.body
+        head = request_head(
+            request.method, request.target, request.headers, b"" if body is None else body_framing(body.length)
+        )
+        if body is not None and body.ready is not None and len(body.ready) <= _AT_ONCE:
+            head += _whole_body(body.ready, body.length)
+            body = None
+        timeout = self._settings.response_timeout if response_timeout is None else response_timeout
+        unsafe = request.method not in IDEMPOTENT
+        for_head = request.method == b"HEAD"
+        connection = self._pool.pick(unsafe=unsafe) or await self._pool.acquire()
+        reused = connection.reused
+        response = connection.start(head, body, for_head=for_head, timeout=timeout)
+        try:
+            await response.head()
+        except StaleConnection:
+            if unsafe or not reused:
+                raise
+            await response.upload_stopped()
+            if body is not None and not body.replayable:
+                raise
+            connection = await self._pool.acquire()
+            response = connection.start(head, body, for_head=for_head, timeout=timeout)
+            await response.head()
+        return response
+
+    async def close(self) -> None:
+        """Abort what is under way and close every connection."""
+        await self._pool.close()
+
+    @property
+    def active(self) -> int:
+        """Connections in use or being opened."""
+        return self._pool.active
+
+    @property
+    def idle(self) -> int:
+        """Connections that wait for a request."""
+        return self._pool.idle
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a connection."""
+        return self._pool.waiting
+
+
+def _whole_body(body: bytes, length: int | None) -> bytes:
+    if length is None:
+        return b"".join(chunk(body) if body else ()) + LAST_CHUNK
+    if len(body) != length:
+        raise GatewayError(BAD_REQUEST)
+    return body

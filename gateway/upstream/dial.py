@@ -1,0 +1,37 @@
+"""Opening a connection: names, addresses, TLS, and one clock over all of it."""
+
+import asyncio
+
+from gateway.upstream.connection import Connection
+from gateway.upstream.settings import UpstreamSettings
+from gateway.upstream.tls import connect_tls
+
+
+async def dial(connection: Connection, settings: UpstreamSettings) -> bool:
+    """Give ``connection`` a transport within ``connect_timeout``, trying every address of the host.
+
+    False: unresolvable, refused, silent, or not to be trusted. The cause is dropped, because its text quotes
+    the address. Cancelled, it leaves no socket behind once ``connection.abort()`` has been called.
+    """
+    try:
+        async with asyncio.timeout(settings.connect_timeout):
+            await _connect(connection, settings)
+    except (OSError, UnicodeError):  # UnicodeError: a name that IDNA refuses
+        return False
+    return True
+
+
+async def _connect(connection: Connection, settings: UpstreamSettings) -> None:
+    loop = asyncio.get_running_loop()
+    if settings.tls is None:
+        await loop.create_connection(lambda: connection, settings.host, settings.port)
+        return
+    connection.plain = False
+    await connect_tls(
+        connection,
+        settings.host,
+        settings.port,
+        context=settings.tls,
+        server_hostname=settings.server_hostname or settings.host,
+        cut=connection.end_is_cut,
+    )

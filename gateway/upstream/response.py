@@ -1,0 +1,164 @@
+"""One response of the upstream, as the exchange reads it."""
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.core.errors import GatewayError, UpstreamProtocolError
+from gateway.upstream.deadline import Deadline
+
+if TYPE_CHECKING:
+    from gateway.core.headers import Headers
+    from gateway.upstream.body import Upload
+
+
+class Line(Protocol):
+    """What a response needs of the connection that still brings it."""
+
+    deadline: Deadline
+
+    def hang_up(self) -> None:
+        """Abort the connection, stop the upload."""
+
+    def resume(self) -> None:
+        """There is room again: read on."""
+
+
+class UpstreamResponse:
+    """Head and body of one response. Close it, always; one reader at a time.
+
+    The connection goes back to its pool by itself once the response is complete, before anybody has read it;
+    from then on this is a value in memory. Until then, leaving closes the connection.
+    """
+
+    __slots__ = (
+        "_complete",
+        "_error",
+        "_idle_timeout",
+        "_line",
+        "_waiter",
+        "buffered",
+        "chunks",
+        "headers",
+        "http_version",
+        "status",
+        "upload",
+    )
+
+    def __init__(self, line: Line, idle_timeout: float) -> None:
+        self._line: Line | None = line
+        self._idle_timeout = idle_timeout
+        self._waiter: asyncio.Future[None] | None = None
+        self._complete = False
+        self._error: Exception | None = None
+        self.chunks: list[bytes] = []
+        """The connection's: pieces of the body that nobody has taken yet."""
+        self.buffered = 0
+        """The connection's: bytes received for ``chunks``."""
+        self.upload: Upload | None = None
+        self.status = 0
+        self.headers: Headers = []
+        """Raw case, order and duplicates; hop-by-hop and framing fields included, as sent."""
+        self.http_version = ""
+
+    @property
+    def at_end(self) -> bool:
+        """The whole body has been received and handed out."""
+        return self._complete and not self.chunks
+
+    def take(self) -> bytes | None:
+        """What has arrived of the body, without waiting: None if nothing has, ``b""`` at its end.
+
+        Raises:
+            UpstreamProtocolError: the body broke off or is malformed.
+            UpstreamTimeout: nothing came for ``idle_timeout``.
+            ClientGone, GatewayError: the upload failed.
+        """
+        chunks = self.chunks
+        if chunks:
+            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            chunks.clear()
+            self.buffered = 0
+            if self._line is not None:
+                self._line.resume()
+            return data
+        if self._complete:
+            return b""
+        if self._error is not None:
+            raise self._error
+        return None
+
+    async def read(self) -> bytes:
+        """The next bytes of the body, all that are here; ``b""`` at its end. Raises like ``take``.
+
+        Cancelled, it closes the connection.
+        """
+        while (data := self.take()) is None:
+            if self._line is not None:
+                self._line.deadline.set(self._idle_timeout)
+            await self._news()
+        return data
+
+    async def drain(self, limit: int, *, within: float = 1.0) -> None:
+        """Drop the rest of the body, so that the connection can serve again: up to ``limit`` bytes and
+        ``within`` seconds; more closes the connection. The request's body may be read again afterwards.
+        """
+        try:
+            async with asyncio.timeout(within):
+                while data := await self.read():
+                    limit -= len(data)
+                    if limit < 0:
+                        break
+        except (GatewayError, TimeoutError):
+            pass
+        finally:
+            self.close()
+        await self.upload_stopped()
+
+    async def upload_stopped(self) -> None:
+        """Return when the request's body is no longer being read."""
+        if self.upload is not None:
+            await self.upload.stopped()
+
+    def close(self) -> None:
+        """Let go: a response that is not complete aborts its connection and the upload. Idempotent."""
+        line = self._line
+        if line is not None:
+            self.fail(UpstreamProtocolError())
+            line.hang_up()
+
+    # The connection's side.
+
+    async def head(self) -> None:
+        """Return when the head is here. Raises what ended the exchange before."""
+        while not self.status:
+            if self._error is not None:
+                raise self._error
+            await self._news()
+
+    async def _news(self) -> None:
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await waiter
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._waiter = None
+
+    def wake(self) -> None:
+        """Something changed for the reader."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def finish(self) -> None:
+        """All of the body is in ``chunks``; the connection is no longer ours."""
+        self._complete = True
+        self._line = None
+        self.wake()
+
+    def fail(self, error: Exception) -> None:
+        """Nothing more will come."""
+        self._error = error
+        self._line = None
+        self.wake()
