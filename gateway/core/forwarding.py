@@ -3,6 +3,7 @@
 An untrusted peer's words are replaced; a trusted proxy's are kept and continued.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -23,6 +24,8 @@ FIELDS = frozenset(
 )
 
 Network = IPv4Network | IPv6Network
+
+_WITH_PORT = re.compile(r"(?P<v4>[0-9.]+):[0-9]{1,5}|\[(?P<v6>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,9 @@ class Forwarding:
         for member in reversed(chain):
             text = member.decode("latin-1")
             if not self.trusts(text):
-                return text if _address(text) is not None else "unknown"
-        return chain[0].decode("latin-1")
+                break
+        ip = _address(text)
+        return "unknown" if ip is None else str(ip)
 
 
 def _fields(chain: list[bytes], scheme: bytes, host: bytes) -> list[Header]:
@@ -93,7 +97,10 @@ def _single(headers: Headers, name: bytes, otherwise: bytes) -> bytes:
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """Some proxies add the port; sockets for both families write IPv4 as ``::ffff:192.0.2.1`` (RFC 4291 §2.5.5)."""
+    found = _WITH_PORT.fullmatch(text)
     try:
-        return ip_address(text)
+        ip = ip_address(text if found is None else found["v4"] or found["v6"])
     except ValueError:
         return None
+    return ip if isinstance(ip, IPv4Address) or ip.ipv4_mapped is None else ip.ipv4_mapped

@@ -83,6 +83,9 @@ class Unavailable:
     """For logs: quotes neither token nor body."""
     ambiguous: bool
     """Bytes were sent and no OAuth answer could be read: the server may have rotated (CONTRACT §4.5)."""
+    client_error: bool = False
+    """The status was 4xx, so the answer is about this request and says nothing of the server's health. (A firewall
+    that dislikes a token must not open the breaker for everybody.)"""
 
 
 Answer = Grant | Denied | Throttled | Misconfigured | Unavailable
@@ -134,16 +137,17 @@ def _by_error(error: str, status: int, headers: Sequence[Header], now: float) ->
     if status == 429:  # noqa: PLR2004
         return Throttled(retry_after(headers, now))
     if error in _TRANSIENT or status >= 500:  # noqa: PLR2004
-        return Unavailable(name, ambiguous=False)
+        return Unavailable(name, ambiguous=False, client_error=400 <= status < 500)  # noqa: PLR2004
     return Misconfigured(name)
 
 
 def _by_status(status: int, headers: Sequence[Header], now: float, *, is_json: bool) -> Answer:
     if status == 429:  # noqa: PLR2004
         return Throttled(retry_after(headers, now))
-    if is_json and 400 <= status < 500:  # noqa: PLR2004
+    client_error = 400 <= status < 500  # noqa: PLR2004
+    if is_json and client_error:
         return Misconfigured(f"http_{status}")
-    return Unavailable(f"no usable answer with status {status}", ambiguous=True)
+    return Unavailable(f"no usable answer with status {status}", ambiguous=True, client_error=client_error)
 
 
 def _read_standard(document: dict[str, object]) -> Answer:

@@ -98,22 +98,23 @@ class RequestFilter:
         drop = self._drop
         named = tokens(headers, b"connection")
         if named:
-            drop = drop.union(spelled(n) for n in named if spelled(n) != self._access or access is None)
+            drop = drop.union(spelled(n) for n in named) - {self._access}
         if not conditional:
             drop |= _CONDITIONAL
-        kept = [h for h in headers if h[0] not in drop and (b"_" not in h[0] or spelled(h[0]) not in drop)]
+        kept = [h for h in headers if h[0] not in drop and (b"_" not in h[0] or self._passes(h[0], drop))]
         if access is not None:
             kept = self._with_access(kept, access)
         kept.extend(extra)
         return kept
 
+    def _passes(self, name: bytes, drop: frozenset[bytes]) -> bool:
+        """A name with an underscore that no server reads as a dropped one, nor as the judged token's."""
+        return spelled(name) not in drop and spelled(name) != self._access
+
     def _with_access(self, headers: Headers, value: bytes) -> Headers:
         field = (self._access, value)
-        kept = [field if n == self._access else (n, v) for n, v in headers if not self._variant(n)]
+        kept = [field if n == self._access else (n, v) for n, v in headers]
         return kept if field in kept else [*kept, field]
-
-    def _variant(self, name: bytes) -> bool:
-        return b"_" in name and spelled(name) == self._access
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,9 +201,9 @@ def without_requested(headers: Headers, name: bytes) -> Headers:
             kept.append((field, value))
             continue
         members = [m.strip() for m in value.split(b",")]
-        rest = [m for m in members if m and m.lower() != name]
+        rest = [m for m in members if m.lower() != name]
         if len(rest) == len(members):
             kept.append((field, value))
-        elif rest:
+        elif any(rest):
             kept.append((field, b",".join(rest)))
     return kept

@@ -17,6 +17,7 @@ Rules, proven as properties in tests/core/test_lifecycle.py:
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import assert_never
 
 from gateway.core import errors
 from gateway.core.errors import Problem
@@ -279,6 +280,8 @@ class Arrived:
                 return Refuse(errors.AMBIGUOUS_CREDENTIALS)
             case Absent.MISSING:
                 return self._missing()
+            case _:
+                assert_never(self.access)
 
     def _missing(self) -> Decision:
         if self.has_refresh_token:

@@ -3,29 +3,28 @@
 import re
 from urllib.parse import unquote_to_bytes
 
-_PLAIN = re.compile(rb"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9_~!$&'()*+,=:@.-]*)*/?\Z")
+_PLAIN = re.compile(rb"(?=/)(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9_~!$&'()*+,=:@.-]*)*/?\Z")
 """A path with nothing to decode and nothing to doubt: the way nearly every request takes."""
 
-_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_ENCODED_DELIMITER = re.compile(rb"%(?:2[ef]|5c|00|25[0-9a-f]{2})", re.IGNORECASE)
-_DOUBTFUL = re.compile(rb"//|/\.{1,2}(?:/|\Z)|[;\\\x00-\x20\x7f]")
+_BAD = re.compile(rb"%(?![0-9A-Fa-f]{2})|\x20")
+_ENCODED_DELIMITER = re.compile(rb"%(?:2[ef]|5c)", re.IGNORECASE)
+_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
+_DOUBTFUL = re.compile(rb"//|/\.{1,2}(?:/|\Z)|[;\\\x00-\x1f\x7f]")
 
 
 def canonical(path: bytes) -> bytes | None:
     r"""``path`` (without the query) as rules read it, or None where it is ambiguous.
 
     Percent-encoding is undone once (RFC 3986 §6.2.2.2). A path is ambiguous where another server may see other
-    segments in it: ``//``, ``.`` and ``..`` segments, ``;``, ``\``, encoded ``.`` ``/`` ``\`` or NUL, double
-    encoding, a broken escape, control characters.
+    segments in it: ``//``, ``.`` and ``..`` segments, ``;``, ``\``, encoded ``.`` ``/`` or ``\``, double encoding,
+    a broken escape, control characters. An encoded space is none of these.
     """
     if _PLAIN.match(path):
         return path
-    if not path.startswith(b"/") or _DOUBTFUL.search(path):
-        return None
-    if _BAD_ESCAPE.search(path) or _ENCODED_DELIMITER.search(path):
+    if not path.startswith(b"/") or _BAD.search(path) or _ENCODED_DELIMITER.search(path):
         return None
     decoded = unquote_to_bytes(path)
-    return None if _DOUBTFUL.search(decoded) else decoded
+    return None if _ESCAPE.search(decoded) or _DOUBTFUL.search(decoded) else decoded
 
 
 def split_target(target: bytes) -> tuple[bytes, bytes | None] | None:

@@ -50,7 +50,7 @@ class Router:
 
     def find(self, method: str, path: bytes) -> Rule | None:
         """The rule for a raw path; None where the path is ambiguous and a rule might hold for it (N2)."""
-        if not self._ruled:
+        if not self._ruled or path == b"*":  # the whole server (RFC 9110 §9.3.7): no path, no rule
             return self._default
         reading = canonical(path)
         if reading is None:

@@ -11,6 +11,8 @@ from gateway.core.tokens import TokenSet
 _MAX_REFRESH_TOKEN = 8 * 1024
 """Bytes; the largest known refresh tokens (Entra's) stay under 2 KB."""
 
+_DPOP = b"dpop "
+
 _REFRESH_TOKEN = re.compile(rb"[\x21-\x7e]+\Z")
 """RFC 6749 appendix A.17, less the space, which a field's value cannot carry reliably."""
 
@@ -42,6 +44,8 @@ class HeaderCredentials:
                 if refresh is not None:
                     return Carried(Absent.AMBIGUOUS, None)
                 refresh = value
+        if access is not None and access[: len(_DPOP)].lower() == _DPOP:
+            refresh = None  # what it would bring is a bearer token: a downgrade (T15)
         return Carried(self._access(access), _refresh(refresh))
 
     def field(self, token: Secret) -> bytes:

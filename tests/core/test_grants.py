@@ -128,7 +128,8 @@ def test_an_error_about_us_is_a_misconfiguration(error, status):
 @pytest.mark.parametrize("status", [200, 400, 403, 503])
 def test_a_transient_error_is_an_answer_and_not_ambiguous(error, status):
     """R13, B9a: server_error with 400."""
-    assert answer({"error": error}, status) == Unavailable(error, ambiguous=False)
+    client_error = status in (400, 403)
+    assert answer({"error": error}, status) == Unavailable(error, ambiguous=False, client_error=client_error)
 
 
 @pytest.mark.parametrize(

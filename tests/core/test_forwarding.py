@@ -1,0 +1,145 @@
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.forwarding import FIELDS, Forwarding
+
+TRUSTED = Forwarding([ip_network("10.0.0.0/8"), ip_network("fd00::/8")])
+NOBODY = Forwarding([])
+CLAIMS = [
+    (b"x-forwarded-for", b"198.51.100.9"),
+    (b"x-forwarded-proto", b"https"),
+    (b"x-forwarded-host", b"evil.example"),
+    (b"forwarded", b"for=198.51.100.9"),
+    (b"x-real-ip", b"198.51.100.9"),
+]
+
+
+def read(headers, address="10.0.0.1", rules=TRUSTED):
+    return rules.read(headers, address, "http", b"api.example")
+
+
+@pytest.mark.parametrize(
+    ("rules", "address"), [(NOBODY, "10.0.0.1"), (TRUSTED, "203.0.113.7"), (TRUSTED, "unknown")]
+)
+def test_an_untrusted_peers_words_are_replaced(rules, address):
+    """N1"""
+    peer = read(CLAIMS, address, rules)
+    assert (peer.client, peer.scheme, peer.host) == (address, b"http", b"api.example")
+    assert peer.fields == [
+        (b"x-forwarded-for", address.encode()),
+        (b"x-forwarded-proto", b"http"),
+        (b"x-forwarded-host", b"api.example"),
+    ]
+    assert {name for name, _ in CLAIMS} <= FIELDS
+
+
+@pytest.mark.parametrize(
+    ("headers", "address", "spoke"),
+    [(CLAIMS, "203.0.113.7", True), (CLAIMS[1:], "203.0.113.7", False), (CLAIMS, "10.0.0.1", False)],
+)
+def test_a_proxy_that_nobody_named_is_noticed(headers, address, spoke):
+    """D3: so that an operator learns why all clients share one address."""
+    assert read(headers, address).spoke_untrusted is spoke
+
+
+# the chain as the trusted proxy 10.0.0.1 sent it | the client
+CHAINS = [
+    ([], "10.0.0.1"),
+    ([b"203.0.113.7"], "203.0.113.7"),
+    ([b"203.0.113.7, 10.1.1.1"], "203.0.113.7"),
+    ([b"203.0.113.7", b"10.1.1.1,10.2.2.2"], "203.0.113.7"),
+    ([b"1.1.1.1, 203.0.113.7, 10.1.1.1"], "203.0.113.7"),
+    ([b"10.9.9.9, 203.0.113.7"], "203.0.113.7"),
+    ([b"10.9.9.9, 10.1.1.1"], "10.9.9.9"),
+    ([b" , ,203.0.113.7,, "], "203.0.113.7"),
+    ([b"2001:db8::7, fd00::1"], "2001:db8::7"),
+    ([b"2001:DB8:0::7"], "2001:db8::7"),
+    ([b"::ffff:203.0.113.7, ::ffff:10.1.1.1"], "203.0.113.7"),
+    ([b"203.0.113.7:50123, 10.1.1.1:4711"], "203.0.113.7"),
+    ([b"[2001:db8::7]:50123, [fd00::1]"], "2001:db8::7"),
+    ([b"unknown, 10.1.1.1"], "unknown"),
+    ([b"203.0.113.7, _hidden"], "unknown"),
+    ([b"203.0.113.7, 10.1.1.1.1"], "unknown"),
+    ([b"203.0.113.7, 10.1.1.1:99999999"], "unknown"),
+    ([b"203.0.113.7, \xff\x00<script>"], "unknown"),
+]
+
+
+@pytest.mark.parametrize(("chain", "client"), CHAINS)
+def test_the_client_is_the_last_address_that_no_trusted_proxy_has(chain, client):
+    """N1: what stands before it, anybody could have written."""
+    peer = read([(b"x-forwarded-for", value) for value in chain])
+    assert peer.client == client
+    [told] = [value for name, value in peer.fields if name == b"x-forwarded-for"]
+    assert told.endswith(b"10.0.0.1")
+
+
+def test_a_trusted_proxys_words_are_kept_and_continued():
+    """N1"""
+    headers = [*CLAIMS, (b"x-forwarded-port", b"443"), (b"x-forwarded-prefix", b"/app"), (b"accept", b"*/*")]
+    peer = read(headers)
+    assert (peer.scheme, peer.host) == (b"https", b"evil.example")
+    assert peer.fields == [
+        (b"x-forwarded-for", b"198.51.100.9, 10.0.0.1"),
+        (b"x-forwarded-proto", b"https"),
+        (b"x-forwarded-host", b"evil.example"),
+        (b"x-forwarded-port", b"443"),
+        (b"x-forwarded-prefix", b"/app"),
+        (b"forwarded", b"for=198.51.100.9, for=10.0.0.1;proto=http"),
+    ]
+
+
+def test_an_ipv6_node_is_quoted():
+    """RFC 7239 §6"""
+    assert (b"forwarded", b'for=a, for="[fd00::1]";proto=http') in read(
+        [(b"forwarded", b"for=a")], "fd00::1"
+    ).fields
+
+
+@pytest.mark.parametrize("values", [[], [b""], [b"https", b"http"]])
+def test_a_word_that_is_not_said_once_is_not_believed(values):
+    """N1"""
+    headers = [(name, value) for name in (b"x-forwarded-proto", b"x-forwarded-host") for value in values]
+    peer = read(headers)
+    assert (peer.scheme, peer.host) == (b"http", b"api.example")
+
+
+@pytest.mark.parametrize(
+    ("address", "trusted"),
+    [
+        ("10.0.0.1", True),
+        ("::ffff:10.0.0.1", True),
+        ("fd00::1", True),
+        ("11.0.0.1", False),
+        ("::ffff:11.0.0.1", False),
+        ("2001:db8::1", False),
+        ("unknown", False),
+        ("", False),
+    ],
+)
+def test_whom_to_believe(address, trusted):
+    """N1: a socket for both families writes IPv4 as ::ffff:…"""
+    assert TRUSTED.trusts(address) is trusted
+    assert not NOBODY.trusts(address)
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(FIELDS)), st.binary(max_size=20))))
+def test_no_words_of_an_untrusted_peer_change_anything(headers):
+    """N1"""
+    told, silent = read(headers, "203.0.113.7"), read([], "203.0.113.7")
+    assert (told.client, told.scheme, told.host, told.fields) == (
+        silent.client,
+        silent.scheme,
+        silent.host,
+        silent.fields,
+    )
+
+
+@given(st.lists(st.tuples(st.just(b"x-forwarded-for"), st.binary(max_size=30))))
+def test_whatever_a_proxy_says_there_is_a_client(headers):
+    """N1: garbage neither raises nor becomes a bucket of its own (D3)."""
+    client = read(headers).client
+    assert client == "unknown" or TRUSTED.read([], client, "http", b"").client == client

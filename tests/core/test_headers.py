@@ -1,0 +1,293 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.forwarding import FIELDS
+from gateway.core.headers import (
+    FRAMING,
+    HOP_BY_HOP,
+    Crossing,
+    RequestFilter,
+    ResponseFilter,
+    TokenNames,
+    allowance,
+    allows_origin,
+    is_invalid_token,
+    is_preflight,
+    spelled,
+    token_fields,
+    tokens,
+    values,
+    without_requested,
+)
+
+OURS = TokenNames()
+BARE = TokenNames(access=b"x-auth-token")
+NEW = [(b"x-access-token", b"at2"), (b"x-refresh-token", b"rt2")]
+
+
+def request(headers, *, access=None, conditional=True, extra=(), names=OURS):
+    """What the upstream sees."""
+    filtered = RequestFilter(names, [b"x-user"], FIELDS)
+    return filtered(headers, access=access, conditional=conditional, extra=extra)
+
+
+def response(headers, status=200, names=OURS, **crossing):
+    """What the client sees."""
+    return ResponseFilter(names)(headers, status, Crossing(**{"tokens": []} | crossing))
+
+
+def fields(*lines):
+    return [tuple(part.strip().encode() for part in line.split(":", 1)) for line in lines]
+
+
+UNKNOWN = st.text("abcdefg", min_size=1).map(lambda name: b"q-" + name.encode())
+OTHERS = st.lists(st.tuples(UNKNOWN, st.binary(max_size=10)))
+
+
+@given(OTHERS, OTHERS, st.booleans())
+def test_unknown_fields_survive_in_order_and_number(before, after, conditional):
+    """P10, X8: both ways, whatever their bytes; what is ours goes from among them."""
+    ours = fields("x-refresh-token: rt", "transfer-encoding: chunked", "x-user: eve")
+    assert request(before + ours + after, conditional=conditional) == before + after
+    upstreams = fields("X-Access-Token: x", "Keep-Alive: 1")
+    assert response(before + upstreams + after) == before + after
+
+
+def test_set_cookie_lines_stay_apart_and_keep_their_case():
+    """P10: Vary, WWW-Authenticate and cookies are the upstream's own."""
+    headers = fields("Set-Cookie: a=1", "Vary: Accept", "Set-Cookie: a=2; HttpOnly", "WWW-Authenticate: Basic x")
+    assert response(headers) == headers
+
+
+# What the upstream must not see
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x-refresh-token",
+        "x_refresh_token",
+        "x-refresh_token",
+        "x-access-token",
+        "x_access_token",
+        "x-access-token-expires-at",
+        "x-token-refreshed",
+        "x-user",
+        "x_user",
+        "x-forwarded-for",
+        "x_forwarded_for",
+        "x-real-ip",
+        "forwarded",
+    ],
+)
+def test_no_name_of_ours_reaches_the_upstream_in_any_spelling(name):
+    """X1, N1: twice over."""
+    sent = fields("accept: a", f"{name}: one", "q-1: b", f"{name}: two")
+    assert request(sent) == fields("accept: a", "q-1: b")
+    assert request(sent, extra=fields("x-user: ada")) == fields("accept: a", "q-1: b", "x-user: ada")
+
+
+@pytest.mark.parametrize("access", [None, b"Bearer new"])
+def test_the_upstream_sees_the_current_access_token_only(access):
+    """X1"""
+    sent = fields("accept: a", "authorization: Bearer old", "x-refresh-token: rt", "q: b")
+    expected = fields("accept: a", "authorization: Bearer old", "q: b")
+    if access is not None:
+        expected[1] = (b"authorization", access)
+    assert request(sent, access=access) == expected
+
+
+def test_a_request_without_its_field_gets_one():
+    """A refresh token alone was redeemed."""
+    assert request(fields("a: b"), access=b"Bearer new") == fields("a: b", "authorization: Bearer new")
+
+
+@pytest.mark.parametrize("access", [None, b"new"])
+def test_a_variant_of_the_access_tokens_field_never_passes(access):
+    """X1: a CGI-like server would read it as the judged token."""
+    sent = fields("x_auth_token: evil", "x-auth-token: old", "x-auth_token: evil")
+    assert request(sent, access=access, names=BARE) == [(b"x-auth-token", access or b"old")]
+
+
+def test_other_underscores_pass():
+    """P10"""
+    assert request(fields("q_1: a", "x_userx: b")) == fields("q_1: a", "x_userx: b")
+
+
+def test_cookies_pass_untouched():
+    """X1: header mode has none of its own."""
+    assert request(fields("cookie: __Host-x=1;  y=2", "cookie: z")) == fields(
+        "cookie: __Host-x=1;  y=2", "cookie: z"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(HOP_BY_HOP | FRAMING))
+def test_what_belongs_to_one_hop_ends_there(name):
+    """P8: ``Upgrade: h2c`` among them."""
+    assert request([(name, b"x"), (b"a", b"b")]) == [(b"a", b"b")]
+    if name in HOP_BY_HOP:
+        assert response([(name.title(), b"x"), (b"a", b"b")]) == [(b"a", b"b")]
+
+
+@pytest.mark.parametrize("connection", ["close, Q-1", "q-1", ",,q-1 ,", "Q_1"])
+def test_what_connection_names_ends_there_too(connection):
+    """P8: RFC 9110 §7.6.1, both ways."""
+    sent = [*fields(f"connection: {connection}"), *fields("q-1: a", "q-2: b", "q_1: c")]
+    assert request(sent) == fields("q-2: b")
+    assert response(sent) == fields("q-2: b")
+
+
+@pytest.mark.parametrize(
+    "connection", ["authorization, x-user", "Authorization", "X_USER,AUTHORIZATION", "x-forwarded-for"]
+)
+@pytest.mark.parametrize("access", [None, b"Bearer new"])
+def test_connection_cannot_name_away_what_the_gateway_vouches_for(connection, access):
+    """X6"""
+    sent = fields("authorization: Bearer old", f"connection: {connection}")
+    extra = fields("x-user: ada", "x-forwarded-for: 1.2.3.4")
+    expected = [(b"authorization", access or b"Bearer old"), *extra]
+    assert request(sent, access=access, extra=extra) == expected
+
+
+def test_conditionals_are_taken_from_a_request_that_gets_tokens():
+    """X3"""
+    sent = fields("if-none-match: x", "if-modified-since: y", "if-range: z", "if-match: w")
+    assert request(sent, conditional=False) == fields("if-range: z", "if-match: w")
+    assert request(sent) == sent
+
+
+# What the client must not see, and what it must
+
+
+@pytest.mark.parametrize("name", ["X-Access-Token", "x_access_token", "X-Refresh-Token", "X_Token_Refreshed"])
+def test_an_upstream_cannot_write_our_fields(name):
+    """X4"""
+    assert response(fields(f"{name}: evil", "A: b")) == fields("A: b")
+    assert response(fields(f"{name}: evil"), tokens=NEW)[-2:] == NEW
+
+
+@pytest.mark.parametrize(
+    "name", ["Cache-Control", "Expires", "X-Accel-Expires", "Surrogate-Control", "CDN-Cache-Control"]
+)
+def test_a_response_with_tokens_is_not_stored(name):
+    """X2"""
+    sent = fields(f"{name}: public, max-age=600", "ETag: x")
+    assert response(sent, tokens=NEW, vary=b"authorization") == [
+        *fields("ETag: x", "vary: authorization", "cache-control: no-store"),
+        *NEW,
+    ]
+    assert response(sent) == sent
+
+
+@pytest.mark.parametrize(("status", "kept"), [(200, True), (204, False), (304, False), (404, True)])
+def test_a_length_is_kept_where_a_body_may_be(status, kept):
+    """P12: ``Connection`` cannot name it away, which would change the framing."""
+    sent = fields("Content-Length: 5", "Connection: content-length")
+    assert response(sent, status) == (sent[:1] if kept else [])
+
+
+def test_a_location_can_be_turned_back():
+    sent = fields("Location: http://upstream/a", "Content-Location: /b")
+    assert response(sent, 302, location=lambda value: value.replace(b"upstream", b"gateway")) == fields(
+        "Location: http://gateway/a", "Content-Location: /b"
+    )
+    assert response(sent, 302) == sent
+
+
+def test_fields_of_an_answer_of_our_own():
+    """X2"""
+    assert token_fields(Crossing(tokens=[])) == []
+    assert token_fields(Crossing(tokens=NEW)) == [(b"cache-control", b"no-store"), *NEW]
+    assert token_fields(Crossing(tokens=[], vary=b"cookie")) == [(b"vary", b"cookie")]
+
+
+# Browsers
+
+
+@pytest.mark.parametrize(
+    ("upstream", "allowed"),
+    [
+        (["Access-Control-Allow-Origin: https://app"], True),
+        (["access-control-allow-origin: https://app"], True),
+        (["Access-Control-Allow-Origin: *"], False),
+        (["Access-Control-Allow-Origin: https://other"], False),
+        (["Access-Control-Allow-Origin: https://app", "Access-Control-Allow-Origin: https://app"], False),
+        (["Access-Control-Allow-Origin: https://app, https://app"], False),
+        ([], False),
+    ],
+)
+def test_a_script_may_read_our_fields_where_the_upstream_allows_its_origin(upstream, allowed):
+    """C3"""
+    assert allows_origin(fields(*upstream), b"https://app") is allowed
+    found = response(fields(*upstream), origin=b"https://app", expose=b"x-access-token", allow=b"x-refresh-token")
+    expected = fields(
+        "access-control-expose-headers: x-access-token", "access-control-allow-headers: x-refresh-token"
+    )
+    assert found == fields(*upstream) + (expected if allowed else [])
+
+
+def test_nothing_is_allowed_to_nobody():
+    """C3: a request without an origin; an answer with nothing to expose."""
+    allowing = fields("Access-Control-Allow-Origin: https://app")
+    assert allowance(allowing, Crossing(tokens=[], expose=b"x")) == []
+    assert allowance(allowing, Crossing(tokens=[], origin=b"https://app")) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "expected"),
+    [
+        ("OPTIONS", ["origin: a", "access-control-request-method: PUT"], True),
+        ("OPTIONS", ["origin: a"], False),
+        ("OPTIONS", ["access-control-request-method: PUT"], False),
+        ("GET", ["origin: a", "access-control-request-method: PUT"], False),
+    ],
+)
+def test_what_a_preflight_is(method, headers, expected):
+    """R17"""
+    assert is_preflight(method, fields(*headers)) is expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "passed_on"),
+    [
+        ("x-refresh-token", None),
+        ("X-Refresh-Token", None),
+        ("a, x-refresh-token ,B", "a,B"),
+        ("a,  B", "a,  B"),
+        ("", ""),
+    ],
+)
+def test_a_preflight_does_not_ask_the_upstream_for_what_only_we_read(asked, passed_on):
+    """C3"""
+    name = "access-control-request-headers"
+    expected = fields("a: b", *([f"{name}: {passed_on}"] if passed_on is not None else []), "c: d")
+    assert without_requested(fields("a: b", f"{name}: {asked}", "c: d"), b"x-refresh-token") == expected
+
+
+# Reading
+
+
+@pytest.mark.parametrize(
+    ("challenges", "expected"),
+    [
+        (['Bearer realm="x", error="invalid_token"'], True),
+        (["bearer error = invalid_token"], True),
+        (["Basic realm=x", 'Bearer error="invalid_token", error_description="expired"'], True),
+        (['Bearer error="insufficient_scope"'], False),
+        (["Bearer"], False),
+        (['Basic error="invalid_token"'], False),
+        ([], False),
+    ],
+)
+def test_a_challenge_that_names_an_invalid_token(challenges, expected):
+    """R18: RFC 6750 §3.1"""
+    assert is_invalid_token(fields(*(f"WWW-Authenticate: {c}" for c in challenges))) is expected
+
+
+def test_members_of_a_list_over_all_its_lines():
+    """RFC 9110 §5.6.1"""
+    headers = fields("TE: a, B ,,c", "x: y", "te: D")
+    assert tokens(headers, b"te") == [b"a", b"b", b"c", b"d"]
+    assert values(headers, b"te") == [b"a, B ,,c", b"D"]
+    assert spelled(b"X_Refresh-Token") == b"x-refresh-token"
