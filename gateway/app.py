@@ -47,10 +47,11 @@ def build(config: Config, emit: Emit) -> Gateway:
     outbound = Outbound(OutboundSettings(ca_file=settings.path(config.auth_server.ca_file)))
     discovery = _discovery(config, outbound)
     keys = _keys(config, outbound, discovery)
-    judge = Judge(Verifier(keys, settings.verification(config)), settings.windows(config))
+    verifier = Verifier(keys, settings.verification(config))
+    judge = Judge(verifier, settings.windows(config), settings.audiences(config))
     client = _auth_client(config, outbound, discovery)
     store = MemoryStore(config.store.max_entries, time.monotonic)
-    refresher = Refresher(client, judge, store, settings.refreshing(config), emit)
+    refresher = Refresher(client, judge, store, settings.refreshing(config), emit=emit)
     upstreams = {name: Upstream(settings.upstream(u)) for name, u in settings.upstreams(config).items()}
     problems = Problems(config.errors.envelope, config.errors.realm, config.credentials.scheme)
     names = settings.token_names(config)

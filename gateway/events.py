@@ -32,8 +32,9 @@ class RefreshEnded:
     """One presentation of a refresh token to the authorization server has ended."""
 
     outcome: str
-    """granted, mismatched, denied, throttled, misconfigured, unavailable, unverified"""
+    """granted, denied, throttled, misconfigured, unavailable"""
     reason: str | None = None
+    """What the server said, or ``answer_lost`` for a denial that followed an ambiguous end (CONTRACT §4.5)."""
     duration: float = 0.0
     """Seconds."""
     ambiguous: bool = False

@@ -5,6 +5,7 @@ answer, whoever's answer it is.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol, assert_never
 
 from gateway.core.errors import GatewayError, Problem
@@ -85,6 +86,7 @@ async def _step(state: _State, line: Line, clock: Callable[[], float]) -> _State
             return state.next(await line.outcome(state))
         case Refresh():
             line.ask()
-            return state.next(await line.outcome(state), clock())
+            outcome = await line.outcome(state)
+            return replace(state, replayable=state.replayable and line.replayable).next(outcome, clock())
         case _:
             assert_never(state)

@@ -10,7 +10,7 @@ from gateway.config.model import Route
 from gateway.config.upstream import Upstream as UpstreamConfig
 from gateway.core.claims import ClaimsPolicy
 from gateway.core.headers import TokenNames
-from gateway.core.lifecycle import Policy
+from gateway.core.lifecycle import Auth, Policy
 from gateway.core.paths import canonical
 from gateway.core.routes import Router, Rule
 from gateway.core.token_requests import CustomSpec, RefreshSpec, StandardSpec
@@ -144,6 +144,13 @@ def policy(config: Config, route: Route | None) -> Policy:
         on_upstream_401=route.on_upstream_401 or common.on_upstream_401,
         audience=common.audience if route.audience is None else frozenset(route.audience),
     )
+
+
+def audiences(config: Config) -> frozenset[str]:
+    """Every audience that some route accepts; empty where one of them accepts any."""
+    policies = [policy(config, route) for route in (None, *config.routes)]
+    judging = [p.audience for p in policies if p.auth is not Auth.OFF]
+    return frozenset().union(*judging) if all(judging) else frozenset()
 
 
 def router(config: Config) -> Router:

@@ -1,6 +1,7 @@
 """One refresh per token, whoever asks, whoever leaves."""
 
-from gateway.refresher.flights import Refresher, Ticket
+from gateway.refresher.flights import Ticket
 from gateway.refresher.ports import Judge, RefreshSettings, Store, TokenEndpoint
+from gateway.refresher.refresher import Refresher
 
 __all__ = ["Judge", "RefreshSettings", "Refresher", "Store", "Ticket", "TokenEndpoint"]

@@ -4,8 +4,6 @@ All times are monotonic seconds, given as arguments.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from gateway.core.bounded import Bounded
 
@@ -63,7 +61,7 @@ class Throttle:
 
     def __init__(self) -> None:
         self._until: Bounded[str, float] = Bounded(_REMEMBERED)
-        self._recent: list[tuple[str, float]] = []
+        self._longest: list[tuple[float, str]] = []
         self._all_until = 0.0
 
     def refuses(self, key: str, now: float) -> float | None:
@@ -74,10 +72,10 @@ class Throttle:
     def throttled(self, key: str, seconds: float, now: float) -> None:
         """The server answered 429 for this token."""
         self._until[key] = now + seconds
-        self._recent = [(k, t) for k, t in self._recent if t > now and k != key]
-        self._recent = [*self._recent, (key, now + seconds)][-self.many :]
-        if len(self._recent) == self.many:
-            self._all_until = now + seconds
+        waiting = [(until, k) for until, k in self._longest if until > now and k != key]
+        self._longest = sorted([*waiting, (now + seconds, key)])[-self.many :]
+        if len(self._longest) == self.many:
+            self._all_until = max(self._all_until, now + seconds)
 
 
 class AddressLimit:
@@ -105,7 +103,7 @@ class AddressLimit:
         """The token was no guess."""
         if address in self._buckets:
             left, at = self._buckets[address]
-            self._buckets[address] = min(self._burst, left + 1), at
+            self._buckets[address] = left + 1, at
 
 
 class Slots:
@@ -116,18 +114,19 @@ class Slots:
         self._waiting = 0
         self._most = waiting
 
-    @asynccontextmanager
-    async def hold(self, patience: float) -> AsyncIterator[None]:
-        """One slot. Raises: TimeoutError: none came free in ``patience`` seconds, or too many wait."""
+    async def acquire(self, patience: float) -> bool:
+        """Get a slot; False: none came free in ``patience`` seconds, or too many wait already."""
         if self._free.locked() and self._waiting >= self._most:
-            raise TimeoutError
+            return False
         self._waiting += 1
         try:
             async with asyncio.timeout(patience):
-                await self._free.acquire()
+                return await self._free.acquire()
+        except TimeoutError:
+            return False
         finally:
             self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._free.release()
+
+    def release(self) -> None:
+        """Let the next one in."""
+        self._free.release()

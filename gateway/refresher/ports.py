@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.core import keys
 from gateway.core.grants import Answer
 from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken, KeysUnavailable, Obtained, Rejected
@@ -72,3 +73,7 @@ class RefreshSettings:
     max_waiting: int = 1024
     unknown_burst: int = 100
     unknown_per_second: float = 10.0
+
+    def key(self, refresh: Secret) -> str:
+        """The name of a refresh token in flights and in the store (CONTRACT §4.1)."""
+        return keys.index(self.index_key, self.issuer, self.client_id, refresh.reveal(), self.scope)

@@ -4,35 +4,20 @@ Whoever calls this holds the flight: nobody else presents the same token at the 
 """
 
 import asyncio
-import time
-from dataclasses import dataclass
 from typing import assert_never
 
 from gateway.core import errors
 from gateway.core.bounded import Bounded
 from gateway.core.credentials import Presenter
-from gateway.core.errors import Problem
 from gateway.core.grants import Answer, Denied, Grant, Misconfigured, Throttled, Unavailable
 from gateway.core.lifecycle import Dead, Failed
+from gateway.core.secret import Secret
 from gateway.events import Emit, Noticed, RefreshEnded
 from gateway.refresher.guard import AddressLimit, Breaker, Slots, Throttle
 from gateway.refresher.ports import RefreshSettings, Store, TokenEndpoint
 
 ANSWER_LOST = "answer_lost"
 _REMEMBERED = 100_000
-
-
-@dataclass(slots=True)
-class _Clocked:
-    """Tells the breaker once, when patience ends or when the answer comes, whichever is first."""
-
-    breaker: Breaker
-    told: bool = False
-
-    def overdue(self, now: float) -> None:
-        if not self.told:
-            self.told = True
-            self.breaker.failed(now)
 
 
 class Presentation:
@@ -50,100 +35,108 @@ class Presentation:
         self._good: Bounded[str, bool] = Bounded(_REMEMBERED)
 
     async def present(self, key: str, presenter: Presenter) -> Grant | Dead | Failed:
-        """Ask the server for new tokens. Never raises, but when cancelled."""
+        """Ask the server for new tokens, unless it must not be asked now.
+
+        A refresh token that was never seen good counts against its client's address; what proves to be no guess,
+        or could not be asked about, is given back (D3).
+        """
         dead = await self._store.get("denied", key)
         if dead is not None:
             return Dead(dead.value.decode() or None)
-        refusal = self._refusal(key, presenter.client)
-        if refusal is not None:
-            return Failed(refusal)
-        try:
-            async with self._slots.hold(self._settings.timeout):
-                return await self._ask(key, presenter)
-        except TimeoutError:
-            self._give_back(key, presenter)
-            return Failed(errors.AUTH_SERVER_UNAVAILABLE.because("Too many refreshes wait. Try again later."))
+        wait = self._wait(key)
+        if wait is not None:
+            return Failed(errors.AUTH_SERVER_UNAVAILABLE.retry(wait))
+        if key in self._good:
+            return await self._in_turn(key, presenter)
+        wait = self._addresses.take(presenter.client, _now())
+        if wait is not None:
+            return Failed(errors.RATE_LIMITED.retry(wait))
+        found = await self._in_turn(key, presenter)
+        if not isinstance(found, Dead):
+            self._addresses.give_back(presenter.client)
+        return found
 
     def known_good(self, key: str) -> None:
         """The server itself gave us this token: it is no guess of a client's (D3)."""
         self._good[key] = True
 
-    def _refusal(self, key: str, address: str) -> Problem | None:
-        now = time.monotonic()
-        wait = self._throttle.refuses(key, now)
-        if wait is None:
-            wait = self._breaker.refuses(now)
-        if wait is not None:
-            return errors.AUTH_SERVER_UNAVAILABLE.retry(wait)
-        if key in self._good:
-            return None
-        wait = self._addresses.take(address, now)
-        return None if wait is None else errors.RATE_LIMITED.retry(wait)
+    async def bury(self, key: str, dead: Dead) -> None:
+        """Remember a denial for ``negative`` seconds (B8), once no successor was found after all. Repeats do not
+        prolong it.
+        """
+        await self._store.put("denied", key, (dead.reason or "").encode(), self._settings.negative, new=True)
 
-    async def _ask(self, key: str, presenter: Presenter) -> Grant | Dead | Failed:
-        wait = self._breaker.refuses(time.monotonic())
-        if wait is not None:
-            self._give_back(key, presenter)
-            return Failed(errors.AUTH_SERVER_UNAVAILABLE.retry(wait))
-        started = time.monotonic()
+    async def forget_doubt(self, key: str) -> None:
+        """The token was exchanged after all: no answer is missing any more."""
+        await self._store.delete("ambiguous", key)
+
+    async def revoke(self, token: Secret) -> None:
+        """RFC 7009, best effort."""
+        await self._endpoint.revoke(token)
+
+    def _wait(self, key: str) -> float | None:
+        """Seconds until the server may be asked about this token; None: now."""
+        wait = self._throttle.refuses(key, _now())
+        return wait if wait is not None else self._breaker.refuses(_now())
+
+    async def _in_turn(self, key: str, presenter: Presenter) -> Grant | Dead | Failed:
+        if not await self._slots.acquire(self._settings.timeout):
+            return Failed(errors.AUTH_SERVER_UNAVAILABLE.because("Too many refreshes wait. Try again later."))
+        try:
+            wait = self._wait(key)
+            if wait is not None:
+                return Failed(errors.AUTH_SERVER_UNAVAILABLE.retry(wait))
+            started = _now()
+            answer = await self._ask(presenter, started)
+            found = await self._read(answer, key)
+            self._report(answer, found, _now() - started)
+            return found
+        finally:
+            self._slots.release()
+
+    async def _ask(self, presenter: Presenter, started: float) -> Answer:
+        """The breaker hears of a failure when the answer comes or when patience ends, whichever is first (B2)."""
+        late = started + self._settings.timeout
         self._breaker.started(started)
-        clocked = _Clocked(self._breaker)
-        loop = asyncio.get_running_loop()
-        overdue = loop.call_later(self._settings.timeout, lambda: clocked.overdue(started + self._settings.timeout))
+        overdue = asyncio.get_running_loop().call_at(late, self._breaker.failed, late)
         access = presenter.access.raw if presenter.access is not None else None
         try:
             answer = await self._endpoint.redeem(presenter.refresh, access)
         finally:
             overdue.cancel()
-        now = time.monotonic()
-        self._report(answer, now - started)
-        self._tell_breaker(answer, clocked, now)
-        return await self._read(answer, key, presenter, now)
-
-    def _tell_breaker(self, answer: Answer, clocked: _Clocked, now: float) -> None:
-        if isinstance(answer, Unavailable):
-            clocked.overdue(now)
-        else:
+        now = _now()
+        if not isinstance(answer, Unavailable) or answer.client_error:
             self._breaker.succeeded()
+        elif now < late:
+            self._breaker.failed(now)
+        return answer
 
-    async def _read(self, answer: Answer, key: str, presenter: Presenter, now: float) -> Grant | Dead | Failed:
+    async def _read(self, answer: Answer, key: str) -> Grant | Dead | Failed:
         match answer:
             case Grant():
-                self._give_back(key, presenter)
-                await self._store.delete("ambiguous", key)
                 return answer
             case Denied(answer_lost=lost):
                 lost = lost or await self._store.get("ambiguous", key) is not None
                 return Dead(ANSWER_LOST if lost else None)
             case Throttled(retry_after=seconds):
-                self._give_back(key, presenter)
-                self._throttle.throttled(key, seconds, now)
+                self._throttle.throttled(key, seconds, _now())
                 return Failed(errors.AUTH_SERVER_UNAVAILABLE.retry(seconds))
             case Misconfigured():
-                self._give_back(key, presenter)
                 return Failed(errors.AUTH_SERVER_MISCONFIGURED)
             case Unavailable(ambiguous=ambiguous):
-                self._give_back(key, presenter)
                 if ambiguous:
                     await self._store.put("ambiguous", key, b"", self._settings.max_expired_age)
                 return Failed(errors.AUTH_SERVER_UNAVAILABLE)
             case _:
                 assert_never(answer)
 
-    async def bury(self, key: str, dead: Dead) -> None:
-        """Remember a denial for ``negative`` seconds (B8), once no successor was found after all."""
-        await self._store.put("denied", key, (dead.reason or "").encode(), self._settings.negative)
-
-    def _give_back(self, key: str, presenter: Presenter) -> None:
-        if key not in self._good:
-            self._addresses.give_back(presenter.client)
-
-    def _report(self, answer: Answer, duration: float) -> None:
+    def _report(self, answer: Answer, found: Grant | Dead | Failed, duration: float) -> None:
         match answer:
             case Grant():
                 event = RefreshEnded(outcome="granted", duration=duration)
             case Denied(error=error):
-                event = RefreshEnded(outcome="denied", reason=error, duration=duration)
+                reason = found.reason if isinstance(found, Dead) else None
+                event = RefreshEnded(outcome="denied", reason=reason or error, duration=duration)
             case Throttled():
                 event = RefreshEnded(outcome="throttled", duration=duration)
             case Misconfigured(error=error):
@@ -154,3 +147,8 @@ class Presentation:
             case _:
                 assert_never(answer)
         self._emit(event)
+
+
+def _now() -> float:
+    """The event loop's clock, which its timers run by too."""
+    return asyncio.get_running_loop().time()

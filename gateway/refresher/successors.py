@@ -23,6 +23,7 @@ _HOUR = 3600.0
 class Standing:
     """Where a refresh token stands in its family, as last read."""
 
+    key: str
     family: Family
     family_key: str
     number: int
@@ -47,19 +48,21 @@ class Successors:
         """Record what the refresh token under ``key`` was exchanged for, before anybody is answered.
 
         Without rotation ``new_key`` is ``key``. A newer result is never overwritten: where another one grew
-        the family in the meantime, that one stands.
+        the family in the meantime, that one stands. Both members are written anew, because the client may still
+        come with the old token for as long as its successor waits.
         """
         for _ in range(_RACES):
             standing = await self.find(key, now)
             if standing is None:
-                await self._found(key, new_key, newest)
-                return
+                break
             if standing.number != standing.family.number:
                 return
             family = standing.family.grown(newest, rotated=new_key != key)
             if await self._write(standing, family):
+                await self._enrol(key, Member(standing.family_key, standing.number))
                 await self._enrol(new_key, Member(standing.family_key, family.number))
                 return
+        await self._found(key, new_key, newest)
 
     async def claim(self, key: str, now: float) -> None:
         """A request carried the refresh token under ``key``: its client has it."""
@@ -71,11 +74,13 @@ class Successors:
             if family is standing.family or await self._write(standing, family):
                 return
 
-    async def keep(self, key: str) -> None:
-        """A client still comes with this old token: its successors wait on."""
-        entry = await self._store.get("member", key)
-        if entry is not None:
-            await self._store.put("member", key, entry.value, self._settings.unclaimed, expected=entry.version)
+    async def keep(self, standing: Standing) -> None:
+        """A client still comes with an old token of a family that nobody has claimed: its successors wait on."""
+        family = standing.family
+        if standing.number == family.number or family.fully_claimed:
+            return
+        await self._write(standing, family)
+        await self._enrol(standing.key, Member(standing.family_key, standing.number))
 
     async def _standing(self, key: str) -> Standing | None:
         entry = await self._store.get("member", key)
@@ -85,7 +90,7 @@ class Successors:
         record = await self._store.get("family", member.family)
         if record is None:
             return None
-        return Standing(load_family(record.value), member.family, member.number, record.version)
+        return Standing(key, load_family(record.value), member.family, member.number, record.version)
 
     async def _found(self, key: str, new_key: str, newest: Stored) -> None:
         rotated = new_key != key

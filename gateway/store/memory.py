@@ -80,7 +80,7 @@ class MemoryStore:
         return entry
 
     def _sweep(self, room: Bounded[str, tuple[Entry, float]]) -> None:
-        """Two expired ones go for each that comes, so that the dead never fill a room."""
+        """Two of the oldest go for each that comes, where they have expired: the dead leave without a timer."""
         now = self._clock()
         for _ in range(2):
             oldest = next(iter(room.values()), None)

@@ -1,0 +1,88 @@
+"""Refresh tokens that were never seen good (CONTRACT §4.7; D3)."""
+
+import asyncio
+
+import pytest
+
+from gateway.core.grants import Denied, Misconfigured, Throttled, Unavailable
+from gateway.core.lifecycle import Dead, Renewed
+from gateway.core.secret import Secret
+from tests.refresher.support import HOUR, AuthServer, Desk, Late, ask_each, code, logins
+from tests.refresher.virtual import ticks, virtual_time
+
+DOWN = Unavailable("refused", ambiguous=False)
+
+
+@virtual_time
+async def test_an_address_may_guess_so_often_and_then_slower():
+    """D3: 429; other addresses, and tokens that are known, are not affected."""
+    desk = Desk(AuthServer(), unknown_burst=100, unknown_per_second=10)
+    known = desk.server.login()
+    await desk.ask(known, client="evil")
+    access = desk.server.login()[0]
+    found = await ask_each(desk, [(access, Secret(f"guess {n}")) for n in range(10_000)], client="evil")
+    assert [code(f) for f in found if f != Dead()] == ["rate_limited"] * 9900
+    assert len(desk.server.presented) == 101
+    assert found[-1].problem.retry_after == pytest.approx(0.1)
+    good = desk.server.login()
+    assert isinstance(await desk.ask(good, client="203.0.113.9"), Renewed)
+    assert isinstance(await desk.ask(known, client="evil"), Renewed)
+    await asyncio.sleep(1)
+    found = await ask_each(desk, [(access, Secret(f"again {n}")) for n in range(100)], client="evil")
+    assert found.count(Dead()) == 10
+
+
+@virtual_time
+async def test_tokens_that_prove_good_cost_their_address_nothing():
+    """D3: an office behind one address."""
+    desk = Desk(AuthServer(), unknown_burst=2, unknown_per_second=0.001)
+    assert all(isinstance(f, Renewed) for f in await ask_each(desk, logins(desk, 50)))
+
+
+@pytest.mark.parametrize("answer", [DOWN, Throttled(1), Misconfigured("invalid_client")], ids=str)
+@virtual_time
+async def test_tokens_that_the_server_could_not_be_asked_about_cost_nothing(answer):
+    """D3"""
+    desk = Desk(AuthServer(), unknown_burst=1, unknown_per_second=0.001)
+    for pair in logins(desk, 5):
+        desk.server.script.append(answer)
+        assert code(await desk.ask(pair)) != "rate_limited"
+        await asyncio.sleep(10)
+
+
+@virtual_time
+async def test_the_queue_costs_nothing():
+    """D3"""
+    desk = Desk(AuthServer(), unknown_burst=2, unknown_per_second=0.001, max_concurrent=1, max_waiting=0)
+    desk.server.script.append(Late(1))
+    pairs = logins(desk, 4)
+    first = desk.ticket(pairs[0])
+    await ticks()
+    for pair in pairs[1:]:
+        assert code(await desk.ask(pair)) == "auth_server_unavailable"
+    await first.outcome(10)
+    assert all(isinstance(f, Renewed) for f in await ask_each(desk, pairs))
+
+
+@virtual_time
+async def test_a_token_of_our_own_getting_is_no_guess():
+    """D3: also when it is denied later."""
+    desk = Desk(AuthServer(lifetime=HOUR), unknown_burst=1, unknown_per_second=1e-6)
+    for pair in logins(desk, 5):
+        new = (await desk.ask(pair)).tokens
+        await asyncio.sleep(25 * HOUR)
+        desk.server.logins[pair[1].reveal()].revoked = True
+        assert await desk.ask((new.access, new.refresh)) == Dead()
+
+
+@virtual_time
+async def test_a_successor_that_another_process_left_in_the_store_is_no_guess():
+    """D3: after a restart, say, with a store that outlives it."""
+    before = Desk(AuthServer(lifetime=HOUR))
+    pairs = logins(before, 5)
+    await ask_each(before, pairs)
+    await asyncio.sleep(2 * HOUR)
+    after = Desk(before.server, store=before.store, unknown_burst=1, unknown_per_second=1e-6)
+    for pair in pairs:
+        before.server.script.append(Denied())
+        assert await after.ask(pair) == Dead()
