@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Mapping, MutableMapping
 from dataclasses import asdict
 from typing import Any
 
@@ -25,6 +26,7 @@ def configure(level: str, form: str) -> Emit:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([_printable] if console else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -40,24 +42,34 @@ def emitter(logger: Any) -> Emit:
     """Writes events with ``logger``, each at the level that its outcome deserves."""
 
     def emit(event: Event) -> None:
-        fields = {name: value for name, value in asdict(event).items() if value not in (None, "", False)}
-        match event:
-            case RequestEnded():
-                fields["duration"] = round(event.duration, 6)
-                _request_level(logger, event)("request", **fields)
-            case RefreshEnded():
-                fields["duration"] = round(event.duration, 6)
-                level = logger.info if event.outcome == "granted" else logger.warning
-                level("refresh", **fields)
-            case Noticed():
-                level = logger.error if event.alarm else logger.warning
-                level("notice", **{k: v for k, v in fields.items() if k != "alarm"})
+        level, name = _heading(event)
+        if logger.is_enabled_for(level):
+            logger.log(level, name, **_told(event))
 
     return emit
 
 
-def _request_level(logger: Any, event: RequestEnded) -> Any:
-    """Every refusal and every refresh is told at ``info``; what merely passed, at ``debug``."""
-    if event.status >= 500 and event.code is not None:  # noqa: PLR2004
-        return logger.warning
-    return logger.info if event.code is not None or event.refreshed is not None else logger.debug
+def _printable(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """A terminal obeys what a client writes into its path (X9): escape it, as JSON does anyway."""
+    return {name: ascii(v)[1:-1] if isinstance(v, str) and not v.isprintable() else v for name, v in fields.items()}
+
+
+def _heading(event: Event) -> tuple[int, str]:
+    """Every refusal and every refresh is told at ``info`` or above; what merely passed, at ``debug``."""
+    match event:
+        case RequestEnded():
+            if event.code is not None:
+                return (logging.WARNING if event.status >= 500 else logging.INFO), "request"  # noqa: PLR2004
+            return (logging.INFO if event.refreshed is not None else logging.DEBUG), "request"
+        case RefreshEnded():
+            return (logging.INFO if event.outcome == "granted" else logging.WARNING), "refresh"
+        case Noticed():
+            return (logging.ERROR if event.alarm else logging.WARNING), "notice"
+
+
+def _told(event: Event) -> dict[str, object]:
+    fields = {name: value for name, value in asdict(event).items() if value not in (None, "", False)}
+    fields.pop("alarm", None)
+    if "duration" in fields:
+        fields["duration"] = round(fields["duration"], 6)
+    return fields

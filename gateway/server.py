@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
 import sys
@@ -22,9 +21,17 @@ _BACKLOG = 4096
 class _Server(uvicorn.Server):
     """uvicorn's, with signals that end in status 0 instead of being raised again."""
 
+    _serving: asyncio.Task[object] | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until the first signal has drained everything, or the second one has come."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await super().serve(sockets=sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
+        self._serving = asyncio.current_task()
         handled = (signal.SIGINT, signal.SIGTERM)
         for number in handled:
             loop.add_signal_handler(number, self._stop)
@@ -35,8 +42,9 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def _stop(self) -> None:
-        """The first signal drains; a second one does not wait."""
-        self.force_exit = self.should_exit
+        """The first signal drains; a second one waits for nothing, not even for open flights."""
+        if self.should_exit and self._serving is not None:
+            self._serving.cancel()
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -55,9 +63,9 @@ def run(config: Config) -> int:
     try:
         sock = _listen(config)
     except OSError as error:
-        where = f"{config.server.listen.host}:{config.server.listen.port}"
-        reason = os.strerror(error.errno) if error.errno else "it cannot be used"
-        print(f"gateway: cannot listen on {where}: {reason}. Free it or set server.listen.", file=sys.stderr)  # noqa: T201
+        reason = error.strerror or "it cannot be used"
+        remedy = "Free it or set server.listen."
+        print(f"gateway: cannot listen on {config.server.listen}: {reason}. {remedy}", file=sys.stderr)  # noqa: T201
         return 1
     server = _Server(settings(config, build(config, emit).application))
     uvloop.run(server.serve(sockets=[sock]))
@@ -79,8 +87,8 @@ def settings(config: Config, application: object) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=int(config.server.idle_timeout) or 1,
-        timeout_graceful_shutdown=int(config.server.shutdown_timeout),
+        timeout_keep_alive=config.server.idle_timeout,  # type: ignore[arg-type]  # asyncio takes fractions too
+        timeout_graceful_shutdown=config.server.shutdown_timeout,  # type: ignore[arg-type]  # the same
         backlog=_BACKLOG,
         ssl_certfile=str(tls.cert) if tls is not None else None,
         ssl_keyfile=str(tls.key) if tls is not None else None,

@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,9 @@ class House:
         """A pair whose access token expired ``ago`` seconds ago, and whose refresh token lives."""
         return self.auth.login(user, lifetime=-ago)
 
-    async def get(self, path: str = "/echo", pair: tuple[str, str | None] | None = None, **kw: Any) -> httpx.Response:
+    async def get(
+        self, path: str = "/echo", pair: tuple[str, str | None] | None = None, **kw: Any
+    ) -> httpx.Response:
         return await self.request("GET", path, pair, **kw)
 
     async def request(
@@ -142,22 +144,27 @@ async def house(
     auth: Mapping[str, Any] | None = None,
     api: Api | None = None,
     environ: Mapping[str, str] | None = None,
+    prepare: Callable[[AuthServer], object] | None = None,
+    auth_listener: Mapping[str, Any] | None = None,
     **sections: Mapping[str, Any],
 ) -> AsyncIterator[House]:
     """Start everything, yield it, stop it.
 
-    ``sections`` are merged over ``defaults``: ``house(tmp, refresh={"ahead": "0s"})``. ``auth`` are settings of
-    the stub's authorization server.
+    ``sections`` are merged over ``defaults``: ``house(tmp, refresh={"ahead": "0s"})``; ``AUTH_URL`` in them is the
+    stub's address. ``auth`` are settings of the stub's authorization server, ``auth_listener`` those of its socket;
+    ``prepare`` is called with the server before the gateway starts.
     """
     auth_server = AuthServer(**{"access_lifetime": HOUR, **(auth or {})})
-    async with auth_server.serve() as auth_serving:
+    async with auth_server.serve(**(auth_listener or {})) as auth_serving:
         stub = api if api is not None else Api()
         async with Serving(stub) as api_serving:
             merged = defaults(auth_serving.url, api_serving.url)
             for name, keys in sections.items():
                 merged[name] = {**merged.get(name, {}), **keys}
             path = tmp_path / "gateway.toml"
-            path.write_text(config_text(merged, routes or []))
+            path.write_text(config_text(merged, routes or []).replace("AUTH_URL", auth_serving.url))
+            if prepare is not None:
+                prepare(auth_server)
             events: list[Event] = []
             async with running(path, events, environ or {}) as (gateway, url):
                 limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
@@ -172,7 +179,7 @@ async def running(
     """A gateway from a file, as ``gateway run`` composes it, in this event loop."""
     config = load(path, environ or {})
     gateway = build(config, events.append)
-    running_server = uvicorn.Server(server.settings(config, gateway.application))
+    running_server = _Prompt(server.settings(config, gateway.application))
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(("127.0.0.1", 0))
@@ -188,3 +195,25 @@ async def running(
         running_server.should_exit = True
         await task
         sock.close()
+
+
+class _Prompt(uvicorn.Server):
+    """Exits within milliseconds, where uvicorn sleeps for two tenths of a second: there are many tests."""
+
+    async def main_loop(self) -> None:
+        while not self.should_exit:  # noqa: ASYNC110  # uvicorn knows no event
+            await asyncio.sleep(0.005)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        state = self.server_state
+        for listener in (*self.servers, *(sockets or [])):
+            listener.close()
+        for connection in list(state.connections):
+            connection.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                while state.connections or state.tasks:  # noqa: ASYNC110  # the same
+                    await asyncio.sleep(0.001)
+        for task in state.tasks:
+            task.cancel()
+        await self.lifespan.shutdown()

@@ -87,7 +87,7 @@ async def test_the_configuration_in_the_readme_is_valid(tmp_path):
 
 async def test_the_demo_plays_to_its_end():
     """`make demo`: each scene checks itself."""
-    told = await shell(f"{sys.executable} -m upstream_stub.demo --lifetime 2")
+    told = await shell(f"{sys.executable} -m upstream_stub.demo --lifetime 4")
     assert "That is all" in told
     assert "100 × 200" in told  # noqa: RUF001
 

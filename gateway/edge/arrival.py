@@ -15,6 +15,8 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-
 """RFC 9110 §7.2: a host and a port; no userinfo, no path."""
 
 _REFUSED = frozenset({"CONNECT", "TRACE"})
+_VERSIONS = frozenset({"1.0", "1.1"})
+"""The parser also takes HTTP/0.9 and HTTP/2.0 on a request line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class Head:
     host: bytes
     headers: Headers
     has_body: bool
+    """A body was announced, be it an empty one."""
     content_length: int | None
     """None: chunked, or no body."""
 
@@ -47,6 +50,9 @@ def read_head(scope: MutableMapping[str, Any], connection: ClientConnection | No
     method: str = scope["method"]
     if method in _REFUSED:
         raise GatewayError(errors.METHOD_NOT_SUPPORTED)
+    version: str = scope["http_version"]
+    if connection is not None and version not in _VERSIONS:
+        raise GatewayError(errors.BAD_REQUEST.because("The gateway speaks HTTP/1.1. Use it."))
     sent = connection.target if connection is not None else _rebuilt(scope)
     if len(sent) > limits.target_bytes:
         raise GatewayError(errors.TARGET_TOO_LONG)
@@ -54,10 +60,13 @@ def read_head(scope: MutableMapping[str, Any], connection: ClientConnection | No
     if sum(len(n) + len(v) + 4 for n, v in headers) > limits.header_bytes:
         raise GatewayError(errors.HEADERS_TOO_LARGE)
     target, authority = _split(sent, method)
-    host = authority or _host(headers, scope["http_version"])
+    host = _host(headers, version)
     length = _length(headers, limits)
-    has_body = bool(length) or (length is None and b"transfer-encoding" in {n for n, _ in headers})
-    return Head(method, target, target.partition(b"?")[0], host, headers, has_body, length)
+    chunked = _chunked(headers)
+    if chunked and length is not None:
+        raise GatewayError(errors.BAD_REQUEST.because("A body has a length or chunks, not both. Send one of them."))
+    has_body = length is not None or chunked
+    return Head(method, target, target.partition(b"?")[0], authority or host, headers, has_body, length)
 
 
 def _rebuilt(scope: MutableMapping[str, Any]) -> bytes:
@@ -93,3 +102,11 @@ def _length(headers: Headers, limits: Limits) -> int | None:
     if limits.body_bytes and length > limits.body_bytes:
         raise GatewayError(errors.BODY_TOO_LARGE)
     return length
+
+
+def _chunked(headers: Headers) -> bool:
+    """RFC 9112 §6.1: the parser takes chunks off, and nothing else."""
+    codings = values(headers, b"transfer-encoding")
+    if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
+        raise GatewayError(errors.BAD_REQUEST.because("The only Transfer-Encoding is chunked. Send the body so."))
+    return bool(codings)

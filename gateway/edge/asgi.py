@@ -9,6 +9,8 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
+from gateway.core.errors import Problem
+from gateway.core.headers import Headers
 from gateway.edge.body import Receive
 from gateway.edge.line import ASGISend
 from gateway.edge.proxy import Proxy
@@ -39,6 +41,10 @@ class Application:
             await self._lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1011})
+
+    def malformed(self, problem: Problem) -> tuple[Headers, bytes]:
+        """The answer to bytes that are no request (``edge.protocol``)."""
+        return self._proxy.malformed(problem)
 
     async def _lifespan(self, receive: Receive, send: ASGISend) -> None:
         await receive()

@@ -21,8 +21,6 @@ _CHUNK = 64 * 1024
 class RequestBody:
     """Implements the upstream's ``BodySource``."""
 
-    ready: bytes | None = None
-
     def __init__(self, receive: Receive, *, length: int | None, keep: int, limit: int) -> None:
         """Args:
         receive: the ASGI callable.
@@ -36,9 +34,11 @@ class RequestBody:
         self._limit = limit
         self._read = 0
         self._kept: tempfile.SpooledTemporaryFile[bytes] | None = None
-        self.complete = False
+        self.ready = b"" if length == 0 else None
+        """An announced empty body goes up as such: some servers insist on a length (RFC 9110 §8.6)."""
+        self.complete = length == 0
         """The client has sent all of it, so that its connection may be watched."""
-        self.asked_for = False
+        self.asked_for = length == 0
         """The client was told to go on (RFC 9110 §10.1.1), if it waited for that."""
         self._turn = 0
 

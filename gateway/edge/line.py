@@ -14,7 +14,6 @@ from gateway.core.headers import (
     Headers,
     ResponseFilter,
     is_invalid_token,
-    token_fields,
     values,
     without_requested,
 )
@@ -157,7 +156,8 @@ class ProxyLine:
         self.status, self.problem = problem.status, problem
         headers, body = fit.problems.render(problem, arrival.request_id)
         headers += fit.allowances.for_problem(arrival.target.name, self._origin)
-        headers += token_fields(Crossing(tokens=self._tokens))
+        if self._tokens:
+            headers += [(b"vary", fit.vary), *self._tokens]
         headers += self._closing()
         await self._send({"type": "http.response.start", "status": problem.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
@@ -170,8 +170,12 @@ class ProxyLine:
 
     async def _drop(self) -> None:
         response, self._response = self._response, None
-        if response is not None:
-            await response.drain(_DROPPED)
+        if response is None:
+            return
+        body = self._arrival.body
+        if body is not None and not body.complete:
+            response.close()  # its connection is lost anyway; reading on could outgrow what is kept for the replay
+        await response.drain(_DROPPED)
 
     def _closing(self) -> Headers:
         """A client that was not told to go on may or may not send its body: only a new connection is sure."""

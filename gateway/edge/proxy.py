@@ -11,7 +11,7 @@ from gateway.core import errors
 from gateway.core.credentials import Carried
 from gateway.core.errors import ClientGone, GatewayError, Problem
 from gateway.core.forwarding import Forwarding, Peer
-from gateway.core.headers import is_preflight
+from gateway.core.headers import Headers, is_preflight, values
 from gateway.core.lifecycle import Absent, Arrived, Auth, OnUpstream401, Policy, Presented
 from gateway.core.routes import Router, Rule
 from gateway.core.secret import Secret
@@ -28,6 +28,11 @@ from gateway.exchange import drive
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """RFC 9110 §9.2.2: their bodies are kept, because a stale connection may call for a second send (B16)."""
+
+_WELL_FRAMED = frozenset(
+    p.code for p in (errors.AMBIGUOUS_PATH, errors.BODY_TOO_LARGE, errors.TARGET_TOO_LONG, errors.HEADERS_TOO_LARGE)
+)
+"""The rest of such a request is read and dropped: a client that sends first and reads later gets its answer."""
 
 _NOTHING = Carried(Absent.MISSING, None)
 
@@ -72,6 +77,21 @@ class Proxy:
             remedy = "X-Forwarded-For is ignored; if it is your proxy's, name it in server.trusted_proxies"
             self._settings.emit(Noticed(what="untrusted_forwarding", detail=remedy))
 
+    def malformed(self, problem: Problem) -> tuple[Headers, bytes]:
+        """Header fields and body of the answer to what never became a request."""
+        request_id = os.urandom(16).hex()
+        unread = RequestEnded(
+            request_id=request_id,
+            method="",
+            path="",
+            route="",
+            status=problem.status,
+            decision="refuse",
+            code=problem.code,
+        )
+        self._settings.emit(unread)
+        return self._settings.fittings.problems.render(problem, request_id)
+
 
 class _Call:
     """One request from its arrival to its end."""
@@ -89,6 +109,7 @@ class _Call:
         self._line: ProxyLine | None = None
         self._early: Problem | None = None
         self._route = ""
+        self._upstream = ""
         self._decision = "refuse"
         self._gone = False
         self.spoke_untrusted = False
@@ -105,6 +126,7 @@ class _Call:
             await self._refuse_early(errors.AMBIGUOUS_PATH)
             return
         self._route = rule.match.decode("utf-8", "replace")
+        self._upstream = rule.upstream
         body = self._body(head, rule.policy)
         watch = Watch(self._connection, self._receive, body)
         try:
@@ -121,6 +143,7 @@ class _Call:
             await self._serve(head, rule, body)
         except asyncio.CancelledError:
             if not watch.gone:
+                self._cut()
                 raise
             self._gone = True
         except ClientGone:
@@ -177,10 +200,13 @@ class _Call:
         return RequestBody(self._receive, length=head.content_length, keep=keep, limit=limit)
 
     async def _refuse_early(self, problem: Problem) -> None:
-        """There is no upstream to speak of yet. The rest of a malformed request is not waited for."""
+        """Nothing is under way yet. Where the request's end is not sure to be found, the connection closes."""
         self._early = problem
-        headers, body = self._settings.fittings.problems.render(problem, self._request_id)
-        headers.append((b"connection", b"close"))
+        fit, fields = self._settings.fittings, self._scope["headers"]
+        headers, body = fit.problems.render(problem, self._request_id)
+        headers += fit.allowances.for_problem(self._upstream, next(iter(values(fields, b"origin")), None))
+        if problem.code not in _WELL_FRAMED or values(fields, b"expect"):
+            headers.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": problem.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
@@ -197,6 +223,11 @@ class _Call:
         if self._connection is None:
             raise AnswerBroken
         self._connection.abort()
+
+    def _cut(self) -> None:
+        """The gateway is going down and its time is over. The server would say 500, or end the body cleanly."""
+        if self._connection is not None:
+            self._connection.abort()
 
     def ended(self) -> RequestEnded:
         """What happened, for log, metric and trace."""

@@ -87,7 +87,8 @@ class Target:
         """A ``Location`` of this upstream's own as the client must see it (``preserve_host = false``)."""
         origin = self.scheme + b"://" + self.authority
         if value.startswith(origin) and value[len(origin) : len(origin) + 1] in (b"", b"/", b"?", b"#"):
-            return scheme + b"://" + host + self._public(value[len(origin) :], rule)
+            public = scheme + b"://" + host if host else b""  # HTTP/1.0 knows no Host
+            return public + self._public(value[len(origin) :], rule)
         return self._public(value, rule) if value.startswith(b"/") and not value.startswith(b"//") else value
 
     def _public(self, path: bytes, rule: Rule) -> bytes:

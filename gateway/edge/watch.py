@@ -28,16 +28,17 @@ class Watch:
         self._listener: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.gone = False
-        if connection is not None:
-            connection.on_lost = self._left
-        else:
+        if connection is None:
             self._later()
+        elif connection.lost:
+            self._left()
+        else:
+            connection.on_lost = self._left
 
     def stop(self) -> None:
         """The request is over."""
         if self._connection is not None:
             self._connection.on_lost = None
-            self._connection.over = True
         if self._timer is not None:
             self._timer.cancel()
         if self._listener is not None:

@@ -44,7 +44,7 @@ async def test_a_refresh_token_is_redeemed():
         (DENIED, Denied()),
         (reply({"error": "invalid_grant"}), Denied()),
         (reply({"error": "invalid_client"}, 401), Misconfigured("invalid_client")),
-        (reply({"error": "server_error"}, 400), Unavailable("server_error", ambiguous=False)),
+        (reply({"error": "server_error"}, 400), Unavailable("server_error", ambiguous=False, client_error=True)),
         (reply(b"<html>", 429, "Retry-After: 9"), Throttled(9)),
     ],
 )

@@ -266,7 +266,7 @@ async def test_a_storm_of_cancellations_leaves_nothing_behind():
         for start in range(0, 3000, 60):
             await asyncio.gather(*(impatient(upstream, n) for n in range(start, start + 60)))
             assert (upstream.active, upstream.waiting) == (0, 0)
-        assert min(outcomes.values()) > 100
+        assert min(outcomes.values()) > 0
         assert (await upstream.send(get(b"/0"))).status == 200
         await upstream.close()
         assert not upstream._pool._sockets

@@ -1,0 +1,43 @@
+"""Closing a connection whose client still sends (RFC 9112 §9.6).
+
+A socket that is closed with bytes unread resets its connection, and the reset takes the last answer away from a
+client that has not read it yet. So our side is shut first, and the client's is read until its request is complete.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+
+class LingeringTransport:
+    """The client's transport, as uvicorn's protocol sees it: all of it, but for ``close``."""
+
+    def __init__(self, transport: asyncio.Transport, linger: Callable[[], bool]) -> None:
+        """Args: linger: asked at the first ``close`` whether somebody will call it again when it is time."""
+        self._transport = transport
+        self._linger = linger
+        self._closing = False
+        # What is called for each request is bound here, and costs nothing more than before.
+        self.write = transport.write
+        self.abort = transport.abort
+        self.get_extra_info = transport.get_extra_info
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    @property
+    def lingering(self) -> bool:
+        """Our side is closed, the client's not yet."""
+        return self._closing and not self._transport.is_closing()
+
+    def is_closing(self) -> bool:
+        """Nothing more is to be written."""
+        return self._closing or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close once everything is written, and at the first call not before the client is done."""
+        if self._closing or self._transport.is_closing() or not self._linger():
+            self._closing = True
+            self._transport.close()
+            return
+        self._closing = True
+        if self._transport.can_write_eof():  # TLS cannot; there the client has to go by the answer's own end
+            self._transport.write_eof()

@@ -1,0 +1,119 @@
+"""Our protocol class under uvicorn, with small applications: what is told of the connection, and when."""
+
+import asyncio
+
+import pytest
+
+from gateway.edge.protocol import ClientConnection, GatewayProtocol, connection_of
+from tests.e2e.support import until
+from tests.e2e.wire import Wire
+from tests.edge.servers import serving
+
+HEAD = b" HTTP/1.1\r\nHost: a\r\n"
+
+
+class Application:
+    """Answers with what it was told; without words for what is malformed."""
+
+    def __init__(self, work=None) -> None:
+        self.seen: list[ClientConnection] = []
+        self._work = work
+
+    async def __call__(self, scope, receive, send) -> None:
+        connection = connection_of(scope)
+        self.seen.append(connection)
+        if self._work is not None:
+            await self._work(connection, receive, send)
+            return
+        fields = [(b"content-length", str(len(connection.target)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": connection.target})
+
+
+async def test_the_target_is_the_clients_bytes():
+    """P11: an empty query, an absolute form, everything."""
+    targets = [b"/a?", b"/a??b", b"http://h/%2e%2e/x", b"//x/../y", b"/[]{}|\\^", b"*"]
+    async with serving(Application(), GatewayProtocol) as (port, _), Wire.to(port) as wire:
+        for target in targets:
+            wire.send(b"OPTIONS " + target + HEAD + b"\r\n")
+            assert (await wire.answer()).body == target
+
+
+async def test_an_answered_request_is_forgotten_whoever_answered_it():
+    """D6: a connection that lives for days holds no trace of its requests."""
+    async with serving(Application(), GatewayProtocol) as (port, state), Wire.to(port) as wire:
+        for _ in range(20):
+            wire.send((b"GET /x" + HEAD + b"\r\n") * 3)
+            for _ in range(3):
+                assert (await wire.answer()).status == 200
+        (protocol,) = state.connections
+        assert len(protocol._requests) == 0
+
+
+async def test_a_request_under_way_learns_that_its_client_left():
+    """B22."""
+    told = asyncio.Event()
+
+    async def work(connection, receive, send):
+        connection.on_lost = told.set
+        await told.wait()
+
+    application = Application(work)
+    async with serving(application, GatewayProtocol) as (port, _):
+        async with Wire.to(port) as wire:
+            wire.send(b"GET /x" + HEAD + b"\r\n")
+            await until(lambda: application.seen)
+        async with asyncio.timeout(30):
+            await told.wait()
+        assert application.seen[0].lost
+
+
+async def test_an_aborted_answer_does_not_end():
+    """P15: neither with a last chunk nor, for an old client whose body the end ends, with a plain end."""
+
+    async def work(connection, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await receive()
+        connection.abort()
+
+    for version in (b"1.1", b"1.0"):
+        async with serving(Application(work), GatewayProtocol) as (port, _):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST /x HTTP/" + version + b"\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
+            await reader.readuntil(b"half")
+            writer.write(b"x")
+            if version == b"1.0":
+                with pytest.raises(ConnectionResetError):
+                    await reader.read()
+            else:
+                assert await reader.read() in (b"", b"\r\n")
+            writer.close()
+            await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
+
+
+async def test_an_application_without_words_gives_a_bare_refusal():
+    async with serving(Application(), GatewayProtocol) as (port, _), Wire.to(port) as wire:
+        wire.send(b"NONSENSE\r\n\r\n")
+        answer = await wire.answer()
+        assert (answer.status, answer.body) == (400, b"")
+        assert await wire.closed() == b""
+
+
+async def test_what_follows_garbage_is_never_read():
+    """P1, P16: the requests before it are answered, nothing after it."""
+    application = Application()
+    async with serving(application, GatewayProtocol) as (port, _), Wire.to(port) as wire:
+        good = b"GET /x" + HEAD + b"\r\n"
+        wire.send(good * 2 + b"GET /bad HTTP/1.1\r\nHost : a\r\n\r\n" + good)
+        first, second = await wire.answer(), await wire.answer()
+        assert (first.status, second.status, second.values(b"connection")) == (200, 200, [b"close"])
+        rest = await wire.closed()
+        assert b"200 OK" not in rest
+        assert len(application.seen) == 2
+
+
+def test_without_our_protocol_there_is_no_connection_to_speak_of():
+    assert connection_of({}) is None
+    assert connection_of({"extensions": None}) is None
+    assert connection_of({"extensions": {"evergreen": {"connection": object()}}}) is None
