@@ -156,7 +156,8 @@ def audiences(config: Config) -> frozenset[str]:
 def router(config: Config) -> Router:
     """All routes, and the defaults."""
     rules = [_rule(config, route) for route in config.routes]
-    return Router(rules, Rule(policy=policy(config, None)))
+    confined = any(upstream.url.path for upstream in upstreams(config).values())
+    return Router(rules, Rule(policy=policy(config, None)), confined=confined)
 
 
 def _rule(config: Config, route: Route) -> Rule:

@@ -10,20 +10,16 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from gateway.core.headers import Header, Headers, values
 
-FIELDS = frozenset(
-    {
-        b"forwarded",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-port",
-        b"x-forwarded-prefix",
-        b"x-forwarded-proto",
-        b"x-forwarded-server",
-        b"x-real-ip",
-    }
-)
+FIELDS = frozenset({b"forwarded", b"x-real-ip"})
+PREFIX = b"x-forwarded-"
+"""With every name that begins so: APIs that stood behind another proxy believe X-Forwarded-User and its like."""
+
+_WRITTEN = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"})
 
 Network = IPv4Network | IPv6Network
+
+_PAIR = re.compile(rb"""\s*([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^\s",;]*)\s*(;|,|\Z)""")
+"""One ``name=value`` of RFC 7239 §4, with what ends it."""
 
 _WITH_PORT = re.compile(r"(?P<v4>[0-9.]+):[0-9]{1,5}|\[(?P<v6>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
 
@@ -63,11 +59,16 @@ class Forwarding:
 
     def _from_proxy(self, headers: Headers, address: str, scheme: bytes, host: bytes) -> Peer:
         chain = [m.strip() for v in values(headers, b"x-forwarded-for") for m in v.split(b",") if m.strip()]
-        proto = _single(headers, b"x-forwarded-proto", scheme)
-        public = _single(headers, b"x-forwarded-host", host)
-        fields = _fields([*chain, address.encode()], proto, public)
-        fields += [h for h in headers if h[0] in (b"x-forwarded-port", b"x-forwarded-prefix")]
         forwarded = values(headers, b"forwarded")
+        nearest: dict[bytes, bytes] = {}
+        if forwarded and not chain:
+            elements = _elements(b",".join(forwarded))
+            chain = [e[b"for"] for e in elements if b"for" in e]
+            nearest = elements[-1]
+        proto = _single(headers, b"x-forwarded-proto", nearest.get(b"proto") or scheme)
+        public = _single(headers, b"x-forwarded-host", nearest.get(b"host") or host)
+        fields = _fields([*chain, address.encode()], proto, public)
+        fields += [h for h in headers if (h[0].startswith(PREFIX) and h[0] not in _WRITTEN) or h[0] == b"x-real-ip"]
         if forwarded:
             node = b'"[%s]"' % address.encode() if ":" in address else address.encode()
             fields.append((b"forwarded", b", ".join([*forwarded, b"for=%s;proto=%s" % (node, scheme)])))
@@ -89,6 +90,19 @@ def _fields(chain: list[bytes], scheme: bytes, host: bytes) -> list[Header]:
         (b"x-forwarded-proto", scheme),
         (b"x-forwarded-host", host),
     ]
+
+
+def _elements(value: bytes) -> list[dict[bytes, bytes]]:
+    """The elements of ``Forwarded`` (RFC 7239 §4); the first thing that cannot be read ends the list."""
+    elements: list[dict[bytes, bytes]] = [{}]
+    position = 0
+    while pair := _PAIR.match(value, position):
+        position = pair.end()
+        name, text, end = pair.groups()
+        elements[-1][name.lower()] = re.sub(rb"\\(.)", rb"\1", text[1:-1]) if text.startswith(b'"') else text
+        if end == b",":
+            elements.append({})
+    return elements
 
 
 def _single(headers: Headers, name: bytes, otherwise: bytes) -> bytes:

@@ -31,10 +31,11 @@ FRAMING = frozenset({b"content-length", b"expect", b"host"})
 
 _CONDITIONAL = frozenset({b"if-none-match", b"if-modified-since"})
 
-_CACHE_DIRECTIVES = frozenset(
-    {b"cache-control", b"expires", b"x-accel-expires", b"surrogate-control", b"cdn-cache-control"}
-)
+_CACHE_DIRECTIVES = frozenset({b"expires", b"x-accel-expires", b"surrogate-control", b"edge-control"})
 """Each of them can make a shared cache store a response (X2); nginx heeds X-Accel-Expires before all others."""
+
+_CACHE_CONTROL = b"cache-control"
+"""So does every name that ends so: the targeted fields of RFC 9213 are heeded before Cache-Control itself."""
 
 
 def values(headers: Iterable[Header], name: bytes) -> list[bytes]:
@@ -79,9 +80,18 @@ class TokenNames:
 class RequestFilter:
     """Takes away what the upstream must not see. One for each upstream, made at start."""
 
-    def __init__(self, names: TokenNames, identity: Sequence[bytes], untrusted: frozenset[bytes]) -> None:
+    def __init__(
+        self, names: TokenNames, identity: Sequence[bytes], untrusted: frozenset[bytes], prefix: bytes
+    ) -> None:
+        """Args:
+        names: those of the gateway's own fields.
+        identity: names that carry verified claims.
+        untrusted: further names that only the gateway writes.
+        prefix: how names begin that only the gateway writes.
+        """
         ours = {spelled(n) for n in (names.refresh, *names.response, *identity)} - {names.access}
         self._drop = HOP_BY_HOP | FRAMING | ours | untrusted
+        self._prefix = prefix
         self._access = names.access
 
     def __call__(
@@ -101,7 +111,12 @@ class RequestFilter:
             drop = drop.union(spelled(n) for n in named) - {self._access}
         if not conditional:
             drop |= _CONDITIONAL
-        kept = [h for h in headers if h[0] not in drop and (b"_" not in h[0] or self._passes(h[0], drop))]
+        prefix = self._prefix
+        kept = [
+            h
+            for h in headers
+            if h[0] not in drop and not h[0].startswith(prefix) and (b"_" not in h[0] or self._passes(h[0], drop))
+        ]
         if access is not None:
             kept = self._with_access(kept, access)
         kept.extend(extra)
@@ -109,7 +124,8 @@ class RequestFilter:
 
     def _passes(self, name: bytes, drop: frozenset[bytes]) -> bool:
         """A name with an underscore that no server reads as a dropped one, nor as the judged token's."""
-        return spelled(name) not in drop and spelled(name) != self._access
+        read = spelled(name)
+        return read not in drop and read != self._access and not read.startswith(self._prefix)
 
     def _with_access(self, headers: Headers, value: bytes) -> Headers:
         field = (self._access, value)
@@ -142,7 +158,7 @@ class ResponseFilter:
         self._drop = HOP_BY_HOP | {spelled(n) for n in names.response}
 
     def __call__(self, headers: Headers, status: int, crossing: Crossing) -> Headers:
-        """The fields for the client, in their order and case."""
+        """The fields for the client, in their order."""
         drop = self._drop
         named = tokens(headers, b"connection")
         if named:
@@ -152,6 +168,8 @@ class ResponseFilter:
         if crossing.tokens:
             drop = drop | _CACHE_DIRECTIVES
         kept = [h for h in headers if spelled(h[0]) not in drop]
+        if crossing.tokens:
+            kept = [h for h in kept if not h[0].lower().endswith(_CACHE_CONTROL)]
         if crossing.location is not None:
             kept = [(n, crossing.location(v)) if n.lower() == b"location" else (n, v) for n, v in kept]
         if crossing.origin is not None:

@@ -34,7 +34,12 @@ class Rule:
 class Router:
     """All rules of one gateway."""
 
-    def __init__(self, rules: Iterable[Rule], default: Rule) -> None:
+    def __init__(self, rules: Iterable[Rule], default: Rule, *, confined: bool = False) -> None:
+        """Args:
+        rules: in any order.
+        default: what holds where none matches.
+        confined: some upstream has a path prefix, which an ambiguous path could leave: that is a rule too.
+        """
         self._default = default
         self._exact: dict[bytes, list[Rule]] = {}
         self._prefix: dict[bytes, list[Rule]] = {}
@@ -45,20 +50,28 @@ class Router:
                 self._exact.setdefault(rule.match, []).append(rule)
         for group in (*self._exact.values(), *self._prefix.values()):
             group.sort(key=lambda rule: not rule.methods)
-        self._ruled = bool(self._exact or self._prefix)
+        self._ruled = confined or bool(self._exact or self._prefix)
         self._longest = max((len(p) for p in self._prefix), default=0)
 
     def find(self, method: str, path: bytes) -> Rule | None:
-        """The rule for a raw path; None where the path is ambiguous and a rule might hold for it (N2)."""
+        """The rule for a raw path; None where the path is ambiguous and a rule might hold for it (N2).
+
+        A prefix to be stripped must stand there in plain bytes: encoded, it would be matched but not stripped.
+        """
         if not self._ruled or path == b"*":  # the whole server (RFC 9110 §9.3.7): no path, no rule
             return self._default
         reading = canonical(path)
         if reading is None:
             return None
-        for rule in self._exact.get(reading, ()):
+        rule = self._by_reading(method, reading)
+        cut = rule.strip_prefix
+        return rule if path.startswith(cut) or not reading.startswith(cut) else None
+
+    def _by_reading(self, method: str, path: bytes) -> Rule:
+        for rule in self._exact.get(path, ()):
             if rule.takes(method):
                 return rule
-        return self._by_prefix(method, reading) if self._prefix else self._default
+        return self._by_prefix(method, path) if self._prefix else self._default
 
     def _by_prefix(self, method: str, path: bytes) -> Rule:
         end = path.rfind(b"/", 0, self._longest)

@@ -47,6 +47,10 @@ class RequestBody:
         """All that was read so far is kept: the body can be sent again from its first byte."""
         return self._read <= self._keep
 
+    def keep_nothing(self) -> None:
+        """Nothing will call for a replay: do not spend memory on one."""
+        self._keep = 0
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body from its first byte: what was kept, then what the client still sends.
 

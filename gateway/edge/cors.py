@@ -4,6 +4,8 @@ from gateway.core.bounded import Bounded
 from gateway.core.headers import Headers, allows_origin, values
 
 _REMEMBERED = 10_000
+_LONGEST = 300
+"""Bytes of an origin: a host name has 253 at most (RFC 1035 §2.3.4)."""
 
 
 class Allowances:
@@ -15,8 +17,8 @@ class Allowances:
         self._known: Bounded[tuple[str, bytes], bool] = Bounded(_REMEMBERED)
 
     def learn(self, upstream: str, origin: bytes, headers: Headers) -> None:
-        """An answer of the upstream's went by."""
-        if allows_origin(headers, origin):
+        """An answer of the upstream's went by. Some APIs allow every origin: long ones must not fill the memory."""
+        if len(origin) <= _LONGEST and allows_origin(headers, origin):
             credentials = values(headers, b"access-control-allow-credentials") == [b"true"]
             self._known[upstream, origin] = credentials
 

@@ -50,6 +50,8 @@ class Fittings:
     timeout: float
     """``auth_server.timeout``: how long, from its arrival, a request waits for a refresh; seconds."""
     ahead_wait: float
+    clock: Callable[[], float] = time.time
+    """Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,8 @@ class Arrival:
     refresh: Secret | None
     preflight: bool
     request_id: str
+    at: float
+    """Monotonic seconds: when the request arrived."""
 
 
 class ProxyLine:
@@ -78,7 +82,7 @@ class ProxyLine:
         self._ticket: Ticket | None = None
         self._response: Response | None = None
         self._tokens: Headers = []
-        self._deadline = time.monotonic() + fittings.timeout
+        self._deadline = arrival.at + fittings.timeout
         self.status = 0
         """What the client was answered; 0: nothing yet."""
         self.problem: Problem | None = None
@@ -119,15 +123,18 @@ class ProxyLine:
         if isinstance(state, Settle):
             outcome, cause = await self._ticket.outcome(self._fit.ahead_wait), Cause.AHEAD
         else:
-            left = max(self._deadline - time.monotonic(), 0)
-            outcome = await self._ticket.outcome(patience(state.token, time.time(), left))
-            cause = state.cause
+            outcome, cause = await self._ticket.outcome(self._patience(state)), state.cause
         if isinstance(outcome, Renewed):
             self.refreshed = Cause.JOINED if outcome.joined else cause
             self._tokens = self._fit.credentials.tokens(outcome.tokens, self._arrival.refresh, self.refreshed)
         elif isinstance(outcome, Failed):
             self.problem = outcome.problem
         return outcome
+
+    def _patience(self, state: Refresh) -> float:
+        """A token that the API has refused already is worth no hurry."""
+        left = max(self._deadline - time.monotonic(), 0)
+        return left if state.cause is Cause.REJECTED else patience(state.token, self._fit.clock(), left)
 
     async def relay(self) -> None:
         """Head and body of the upstream's answer, chunk by chunk, as they come.

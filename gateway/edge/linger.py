@@ -7,21 +7,40 @@ client that has not read it yet. So our side is shut first, and the client's is 
 import asyncio
 from collections.abc import Callable
 
+from gateway.edge.paused import PausedWatch
+
 
 class LingeringTransport:
     """The client's transport, as uvicorn's protocol sees it: all of it, but for ``close``."""
 
-    def __init__(self, transport: asyncio.Transport, linger: Callable[[], bool]) -> None:
-        """Args: linger: asked at the first ``close`` whether somebody will call it again when it is time."""
+    def __init__(self, transport: asyncio.Transport, linger: Callable[[], bool], gone: Callable[[], None]) -> None:
+        """Args:
+        transport: the real one.
+        linger: asked at the first ``close`` whether somebody will call it again when it is time.
+        gone: called when the client has left while reading from it was paused.
+        """
         self._transport = transport
         self._linger = linger
+        self._watch = PausedWatch(transport, gone)
         self._closing = False
         # What is called for each request is bound here, and costs nothing more than before.
         self.write = transport.write
         self.abort = transport.abort
         self.get_extra_info = transport.get_extra_info
-        self.pause_reading = transport.pause_reading
-        self.resume_reading = transport.resume_reading
+
+    def pause_reading(self) -> None:
+        """Read no more for now, but notice a client that leaves."""
+        self._transport.pause_reading()
+        self._watch.paused()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self._watch.resumed()
+        self._transport.resume_reading()
+
+    def lost(self) -> None:
+        """The connection is over."""
+        self._watch.resumed()
 
     @property
     def lingering(self) -> bool:

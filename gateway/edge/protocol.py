@@ -28,6 +28,9 @@ from gateway.edge.unchunked import unchunked
 EXTENSION = "evergreen"
 _CONNECTION = "connection"
 _FRAMING = (b"content-length", b"transfer-encoding")
+_HEAD_LIMIT = 64 * 1024
+_READ = 256 * 1024
+"""What one read may bring of the next requests behind a head that is within its limit."""
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER of no time: closing sends RST. A plain end would look like the end of the body."""
 
@@ -59,6 +62,10 @@ class ClientConnection:
 class Answerer(Protocol):
     """An application that has words for what never became a request."""
 
+    @property
+    def head_limit(self) -> int:
+        """The largest head that it takes, target included; bytes."""
+
     def malformed(self, problem: Problem) -> tuple[Headers, bytes]:
         """Header fields and body of the answer."""
 
@@ -73,12 +80,16 @@ class GatewayProtocol(HttpToolsProtocol):
     """The parser left off at an upgrade, before the body."""
     _continuing = False
     """The parser is being told a head that we have read already."""
+    _head_read = 0
+    """Bytes read since the last head was complete, outside of bodies."""
+    _trailers_read = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """A client has connected."""
-        self._door = LingeringTransport(transport, self._linger)
+        self._door = LingeringTransport(transport, self._linger, self._left_unheard)
         self._leaving: asyncio.TimerHandle | None = None
         super().connection_made(cast("asyncio.Transport", self._door))
+        self._head_limit = self.app.head_limit if isinstance(self.app, Answerer) else _HEAD_LIMIT
         self._requests: deque[ClientConnection] = deque()
         """Those not answered yet, in order: more than one only when a client pipelines."""
 
@@ -86,6 +97,8 @@ class GatewayProtocol(HttpToolsProtocol):
         """Bytes of the client's. Those of a request that is answered already do not prolong its connection."""
         if not self._answered_early():
             self._unset_keepalive_if_required()
+        if not self._in_body and self._head_floods(len(data)):
+            return
         while data and self.parser is not None:
             try:
                 self.parser.feed_data(data)
@@ -101,6 +114,19 @@ class GatewayProtocol(HttpToolsProtocol):
             else:
                 return
 
+    def _head_floods(self, more: int) -> bool:
+        """A head without end, or fields after a body without end, must not fill the memory (D6).
+
+        The exact limits are the application's to judge; here is only where waiting for a head's end stops.
+        """
+        self._head_read += more
+        if self._head_read <= self._head_limit + _READ:
+            return False
+        self._refusal = errors.HEADERS_TOO_LARGE
+        self._malformed()
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does: nothing more is read
+        return True
+
     def on_message_begin(self) -> None:
         """A request begins."""
         if not self._continuing:
@@ -113,8 +139,15 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A field of the head or of the trailers."""
-        if not self._continuing:
+        if self._continuing:
+            return
+        if not self._in_body:
             super().on_header(name, value)
+            return
+        self._trailers_read += len(name) + len(value)
+        if self._trailers_read > self._head_limit:
+            self._refusal = errors.HEADERS_TOO_LARGE
+            raise GatewayError(self._refusal)
 
     def on_headers_complete(self) -> None:
         """The head is complete: hand it over as it stands."""
@@ -135,6 +168,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self.headers = []
         self._in_body = True
+        self._head_read = self._trailers_read = 0
 
     def on_message_complete(self) -> None:
         """The request is complete, unless the parser only thinks so."""
@@ -199,6 +233,9 @@ class GatewayProtocol(HttpToolsProtocol):
         elif cycle.response_started or len(self._requests) > 1:
             self.transport.abort()
         else:
+            cycle.disconnected = True  # whatever its application still says comes after our last word
+            cycle.message_event.set()
+            self._lose_requests()
             self._refuse()
 
     def _refuse(self) -> None:
@@ -217,9 +254,20 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left."""
         super().connection_lost(exc)
+        self._door.lost()
         if self._leaving is not None:
             self._leaving.cancel()
-        for request in self._requests:
+        self._lose_requests()
+
+    def _left_unheard(self) -> None:
+        """The client left while reading from it was paused."""
+        self._lose_requests()
+        self.transport.abort()
+
+    def _lose_requests(self) -> None:
+        """Nobody waits for the answers any more."""
+        while self._requests:
+            request = self._requests.popleft()
             request.lost = True
             if request.on_lost is not None:
                 request.on_lost()

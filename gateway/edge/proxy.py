@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from gateway.core.errors import ClientGone, GatewayError, Problem
 from gateway.core.forwarding import Forwarding, Peer
 from gateway.core.headers import Headers, is_preflight, values
 from gateway.core.lifecycle import Absent, Arrived, Auth, OnUpstream401, Policy, Presented
+from gateway.core.methods import IDEMPOTENT
 from gateway.core.routes import Router, Rule
 from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken
@@ -23,11 +24,8 @@ from gateway.edge.ports import Judge
 from gateway.edge.protocol import connection_of
 from gateway.edge.upstreams import Target
 from gateway.edge.watch import Watch
-from gateway.events import Emit, Noticed, RequestEnded
+from gateway.events import Emit, Noticed, RequestEnded, fault
 from gateway.exchange import drive
-
-_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-"""RFC 9110 §9.2.2: their bodies are kept, because a stale connection may call for a second send (B16)."""
 
 _WELL_FRAMED = frozenset(
     p.code for p in (errors.AMBIGUOUS_PATH, errors.BODY_TOO_LARGE, errors.TARGET_TOO_LONG, errors.HEADERS_TOO_LARGE)
@@ -55,7 +53,6 @@ class ProxySettings:
     """By name; the default upstream's name is empty."""
     forwarding: Forwarding
     emit: Emit
-    clock: Callable[[], float] = time.time
 
 
 class Proxy:
@@ -76,6 +73,12 @@ class Proxy:
             self._warned = True
             remedy = "X-Forwarded-For is ignored; if it is your proxy's, name it in server.trusted_proxies"
             self._settings.emit(Noticed(what="untrusted_forwarding", detail=remedy))
+
+    @property
+    def head_limit(self) -> int:
+        """The largest head of a request, in bytes."""
+        limits = self._settings.limits
+        return limits.header_bytes + limits.target_bytes
 
     def malformed(self, problem: Problem) -> tuple[Headers, bytes]:
         """Header fields and body of the answer to what never became a request."""
@@ -111,7 +114,6 @@ class _Call:
         self._route = ""
         self._upstream = ""
         self._decision = "refuse"
-        self._gone = False
         self.spoke_untrusted = False
 
     async def answer(self) -> None:
@@ -145,13 +147,13 @@ class _Call:
             if not watch.gone:
                 self._cut()
                 raise
-            self._gone = True
+            watch.forgive()
         except ClientGone:
-            self._gone = True
+            pass
         except GatewayError:
             self._abort()
         except Exception as error:  # noqa: BLE001  # fail closed: a bug never forwards (O2)
-            self._settings.emit(Noticed(what="internal_error", detail=type(error).__name__, alarm=True))
+            self._settings.emit(fault("internal_error", error, self._request_id))
             await self._fail()
 
     async def _serve(self, head: Head, rule: Rule, body: RequestBody | None) -> None:
@@ -161,6 +163,8 @@ class _Call:
         carried = _NOTHING if policy.auth is Auth.OFF else settings.fittings.credentials.read(head.headers)
         if carried.refresh is not None:
             settings.fittings.refresher.observe(carried.refresh)
+        if body is not None and carried.refresh is None and head.method not in IDEMPOTENT:
+            body.keep_nothing()
         access = carried.access
         judged = await self._judge(access) if isinstance(access, Secret) else access
         arrival = Arrival(
@@ -173,11 +177,12 @@ class _Call:
             refresh=carried.refresh,
             preflight=preflight,
             request_id=self._request_id,
+            at=self._started,
         )
         self._line = ProxyLine(settings.fittings, arrival, self._send)
-        decision = Arrived(policy, judged, carried.refresh is not None).next(settings.clock())
+        decision = Arrived(policy, judged, carried.refresh is not None).next(settings.fittings.clock())
         self._decision = type(decision).__name__.lower()
-        await drive(decision, self._line, settings.clock)
+        await drive(decision, self._line, settings.fittings.clock)
 
     async def _judge(self, token: Secret) -> Presented:
         known = self._settings.judge.known(token.reveal())
@@ -195,7 +200,7 @@ class _Call:
             return None
         settings = self._settings
         may_replay = policy.auth is not Auth.OFF and policy.on_upstream_401 is not OnUpstream401.NEVER
-        keep = settings.replay_body if may_replay or head.method in _IDEMPOTENT else 0
+        keep = settings.replay_body if may_replay or head.method in IDEMPOTENT else 0
         limit = settings.limits.body_bytes
         return RequestBody(self._receive, length=head.content_length, keep=keep, limit=limit)
 

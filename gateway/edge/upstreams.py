@@ -96,10 +96,13 @@ class Target:
 
 
 def _text(claim: object) -> bytes | None:
-    """A claim as a field's value; lists joined by commas. Control characters never get out (P17)."""
+    """A claim as a field's value. Control characters never get out (P17).
+
+    The members of a list are joined by commas; one that holds a comma is left out, or it would read as two.
+    """
     if isinstance(claim, list):
         members = [_text(member) for member in claim]
-        return b",".join(m for m in members if m is not None)
+        return b",".join(m for m in members if m and b"," not in m) or None
     if isinstance(claim, bool):
         return b"true" if claim else b"false"
     if not isinstance(claim, str | int | float):

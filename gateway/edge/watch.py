@@ -44,6 +44,11 @@ class Watch:
         if self._listener is not None:
             self._listener.cancel()
 
+    def forgive(self) -> None:
+        """The cancellation has been heard: the task may be used for something else."""
+        if self._task is not None:
+            self._task.uncancel()
+
     def _later(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._look)
 

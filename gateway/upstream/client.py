@@ -9,7 +9,7 @@ from gateway.upstream.pool import Pool
 from gateway.upstream.ports import StaleConnection
 from gateway.upstream.response import UpstreamResponse
 from gateway.upstream.settings import UpstreamSettings
-from gateway.upstream.wire import IDEMPOTENT, LAST_CHUNK, body_framing, chunk, request_head
+from gateway.upstream.wire import LAST_CHUNK, REPEATABLE, body_framing, chunk, request_head
 
 _AT_ONCE = 64 * 1024
 """A body up to this size goes out with the head; a larger one by a task that heeds back-pressure."""
@@ -52,7 +52,7 @@ class Upstream:
             head += _whole_body(body.ready, body.length)
             body = None
         timeout = self._settings.response_timeout if response_timeout is None else response_timeout
-        unsafe = request.method not in IDEMPOTENT
+        unsafe = request.method not in REPEATABLE
         for_head = request.method == b"HEAD"
         connection = self._pool.pick(unsafe=unsafe) or await self._pool.acquire()
         reused = connection.reused

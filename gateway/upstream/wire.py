@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from gateway.core.errors import BAD_REQUEST, GatewayError
 from gateway.core.headers import Header
+from gateway.core.methods import IDEMPOTENT
 
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _VISIBLE = bytes([*range(0x21, 0x7F), *range(0x80, 0x100)])
 _TEXT = b"\t " + _VISIBLE
 _FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 
-IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
+REPEATABLE = frozenset(method.encode() for method in IDEMPOTENT)
 """Methods that a client may repeat by itself (RFC 9110 §9.2.2)."""
 
 LAST_CHUNK = b"0\r\n\r\n"

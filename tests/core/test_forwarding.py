@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.forwarding import FIELDS, Forwarding
+from gateway.core.forwarding import FIELDS, PREFIX, Forwarding
 
 TRUSTED = Forwarding([ip_network("10.0.0.0/8"), ip_network("fd00::/8")])
 NOBODY = Forwarding([])
@@ -33,7 +33,7 @@ def test_an_untrusted_peers_words_are_replaced(rules, address):
         (b"x-forwarded-proto", b"http"),
         (b"x-forwarded-host", b"api.example"),
     ]
-    assert {name for name, _ in CLAIMS} <= FIELDS
+    assert all(name in FIELDS or name.startswith(PREFIX) for name, _ in CLAIMS)
 
 
 @pytest.mark.parametrize(
@@ -79,17 +79,38 @@ def test_the_client_is_the_last_address_that_no_trusted_proxy_has(chain, client)
 
 def test_a_trusted_proxys_words_are_kept_and_continued():
     """N1"""
-    headers = [*CLAIMS, (b"x-forwarded-port", b"443"), (b"x-forwarded-prefix", b"/app"), (b"accept", b"*/*")]
+    headers = [*CLAIMS, (b"x-forwarded-port", b"443"), (b"x-forwarded-user", b"ada"), (b"accept", b"*/*")]
     peer = read(headers)
     assert (peer.scheme, peer.host) == (b"https", b"evil.example")
     assert peer.fields == [
         (b"x-forwarded-for", b"198.51.100.9, 10.0.0.1"),
         (b"x-forwarded-proto", b"https"),
         (b"x-forwarded-host", b"evil.example"),
+        (b"x-real-ip", b"198.51.100.9"),
         (b"x-forwarded-port", b"443"),
-        (b"x-forwarded-prefix", b"/app"),
+        (b"x-forwarded-user", b"ada"),
         (b"forwarded", b"for=198.51.100.9, for=10.0.0.1;proto=http"),
     ]
+
+
+# Forwarded, as the trusted proxy 10.0.0.1 sent it | client, scheme, host
+FORWARDED = [
+    ([b"for=203.0.113.7;proto=https;host=shop.example"], ("203.0.113.7", b"https", b"shop.example")),
+    ([b'For="[2001:db8::7]:4711";Proto=https'], ("2001:db8::7", b"https", b"api.example")),
+    ([b"for=1.1.1.1", b"for=203.0.113.7;proto=https"], ("203.0.113.7", b"https", b"api.example")),
+    ([b"for=203.0.113.7;proto=https, for=10.1.1.1"], ("203.0.113.7", b"http", b"api.example")),
+    ([b'by="a,b;c=d";for=203.0.113.7'], ("203.0.113.7", b"http", b"api.example")),
+    ([b'host="a\\"b";for=_hidden'], ("unknown", b"http", b'a"b')),
+    ([b"nonsense"], ("10.0.0.1", b"http", b"api.example")),
+    ([b""], ("10.0.0.1", b"http", b"api.example")),
+]
+
+
+@pytest.mark.parametrize(("lines", "expected"), FORWARDED)
+def test_the_standard_field_is_believed_where_there_is_no_other(lines, expected):
+    """N1: RFC 7239 §4; the last element is the nearest proxy's own."""
+    peer = read([(b"forwarded", line) for line in lines])
+    assert (peer.client, peer.scheme, peer.host) == expected
 
 
 def test_an_ipv6_node_is_quoted():

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.forwarding import FIELDS
+from gateway.core.forwarding import FIELDS, PREFIX
 from gateway.core.headers import (
     FRAMING,
     HOP_BY_HOP,
@@ -28,7 +28,7 @@ NEW = [(b"x-access-token", b"at2"), (b"x-refresh-token", b"rt2")]
 
 def request(headers, *, access=None, conditional=True, extra=(), names=OURS):
     """What the upstream sees."""
-    filtered = RequestFilter(names, [b"x-user"], FIELDS)
+    filtered = RequestFilter(names, [b"x-user"], FIELDS, PREFIX)
     return filtered(headers, access=access, conditional=conditional, extra=extra)
 
 
@@ -291,3 +291,20 @@ def test_members_of_a_list_over_all_its_lines():
     assert tokens(headers, b"te") == [b"a", b"b", b"c", b"d"]
     assert values(headers, b"te") == [b"a, B ,,c", b"D"]
     assert spelled(b"X_Refresh-Token") == b"x-refresh-token"
+
+
+@pytest.mark.parametrize(
+    "name", [b"x-forwarded-user", b"x-forwarded-groups", b"x-forwarded-uri", b"x_forwarded_user"]
+)
+def test_whatever_looks_forwarded_is_the_gateways_to_write(name):
+    """N1: APIs that stood behind another proxy believe these."""
+    assert request([(name, b"admin"), (b"accept", b"*/*")]) == [(b"accept", b"*/*")]
+
+
+@pytest.mark.parametrize("name", [b"CDN-Cache-Control", b"Vercel-CDN-Cache-Control", b"Edge-Control"])
+def test_targeted_cache_fields_go_too(name):
+    """X2: RFC 9213 fields are heeded before Cache-Control."""
+    kept = response([(name, b"public, max-age=60"), (b"Etag", b"1")], tokens=[(b"x-access-token", b"new")])
+    assert name not in [n for n, _ in kept]
+    assert (b"Etag", b"1") in kept
+    assert (name, b"x") in response([(name, b"x")], tokens=[])

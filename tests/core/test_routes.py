@@ -126,3 +126,17 @@ def test_the_router_agrees_with_trying_every_rule(rules, segments, slash):
     exact = [m for m in fitting if m == path]
     expected = exact[0] if exact else max(fitting, key=len, default="default")
     assert found([rule(m) for m in sorted(matches)], path) == expected
+
+
+@pytest.mark.parametrize("path", ["/../admin", "/%2e%2e/admin", "/x/..%2f..%2fadmin", "//x"])
+def test_a_path_that_could_leave_an_upstreams_prefix_is_ambiguous_even_without_rules(path):
+    """N2, N5: `/v1` + `/../admin` is `/admin` to a server that normalises."""
+    assert Router([], DEFAULT, confined=True).find("GET", path.encode()) is None
+    assert Router([], DEFAULT, confined=True).find("GET", b"/x") is DEFAULT
+
+
+def test_a_prefix_to_be_stripped_stands_there_in_plain_bytes():
+    """N2: encoded, it would be matched but not stripped: one route, two mappings."""
+    router = Router([Rule(match=b"/api/*", strip_prefix=b"/api")], DEFAULT)
+    assert router.find("GET", b"/api/x") is not None
+    assert router.find("GET", b"/%61pi/x") is None

@@ -47,3 +47,11 @@ def test_the_memory_is_bounded():
         origin = b"https://%d.example" % number
         known.learn("", origin, allowed(origin))
     assert len(known._known) <= 10_000
+
+
+def test_an_endless_origin_is_not_remembered():
+    """D6: an API that allows every origin would fill the memory with whatever clients send."""
+    origin = b"https://" + b"a" * 300
+    known = Allowances(b"x")
+    known.learn("", origin, allowed(origin))
+    assert known.for_problem("", origin) == []

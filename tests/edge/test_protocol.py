@@ -8,6 +8,7 @@ from gateway.edge.protocol import ClientConnection, GatewayProtocol, connection_
 from tests.e2e.support import until
 from tests.e2e.wire import Wire
 from tests.edge.servers import serving
+from tests.house import house
 
 HEAD = b" HTTP/1.1\r\nHost: a\r\n"
 
@@ -117,3 +118,59 @@ def test_without_our_protocol_there_is_no_connection_to_speak_of():
     assert connection_of({}) is None
     assert connection_of({"extensions": None}) is None
     assert connection_of({"extensions": {"evergreen": {"connection": object()}}}) is None
+
+
+async def test_a_head_without_end_is_refused_and_not_collected(tmp_path):
+    """D1, D6: 431 long before the memory is full, also behind another request."""
+    for before in (b"", b"GET /first" + HEAD + b"\r\n"):
+        async with house(tmp_path) as h, Wire.to(h.port) as wire:
+            if before:
+                wire.send(before)
+                assert (await wire.answer()).status == 401
+            wire.send(b"GET /x" + HEAD)
+            for _ in range(100):
+                wire.send(b"X-Fill: " + b"a" * 8000 + b"\r\n")
+            answer = await wire.answer()
+            assert (answer.status, b"headers_too_large" in answer.body) == (431, True)
+            assert h.requests()[-1].code == "headers_too_large"
+
+
+async def test_trailers_without_end_are_refused(tmp_path):
+    """D6, P5."""
+    async with house(tmp_path) as h, Wire.to(h.port) as wire:
+        pair = h.login()
+        wire.send(b"POST /slow?seconds=30" + HEAD + f"Authorization: Bearer {pair[0]}\r\n".encode())
+        wire.send(b"Transfer-Encoding: chunked\r\n\r\n0\r\n")
+        for _ in range(20):
+            wire.send(b"X-Fill: " + b"a" * 8000 + b"\r\n")
+        assert (await wire.answer()).status == 431
+        await until(lambda: h.api.active == 0)
+
+
+async def test_a_client_that_leaves_while_its_body_waits_is_noticed(tmp_path):
+    """B22: reading is paused then, and no event loop tells of the end of a paused socket."""
+    async with house(tmp_path) as h:
+        held = h.auth.fault("hold")
+        access, refresh = h.expired()
+        async with Wire.to(h.port) as wire:
+            wire.send(b"POST /echo" + HEAD + f"Authorization: Bearer {access}\r\n".encode())
+            wire.send(f"X-Refresh-Token: {refresh}\r\nContent-Length: 300000\r\n\r\n".encode() + b"a" * 300_000)
+            await until(lambda: len(h.auth.token_requests) == 1)
+            assert h.requests() == []
+        await until(lambda: len(h.requests()) == 1)
+        assert h.requests()[0].status == 0
+        held.release()
+        assert h.api.count == 0
+
+
+async def test_a_request_whose_body_turns_to_garbage_ends_at_once(tmp_path):
+    """P4, B22: its upstream is let go when the 400 is written, and nothing is written after it."""
+    async with house(tmp_path, server={"idle_timeout": "60s"}) as h, Wire.to(h.port) as wire:
+        pair = h.login()
+        wire.send(b"POST /slow?seconds=30" + HEAD + f"Authorization: Bearer {pair[0]}\r\n".encode())
+        wire.send(b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        await until(lambda: h.api.active == 1)
+        wire.send(b"zz\r\n")
+        assert (await wire.answer()).status == 400
+        await until(lambda: h.api.active == 0)
+        assert h.notices() == []
