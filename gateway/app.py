@@ -15,7 +15,7 @@ from gateway.auth_server.outbound import Outbound, OutboundSettings
 from gateway.auth_server.verification import Verifier
 from gateway.config import Config
 from gateway.config.addresses import Url
-from gateway.core.forwarding import FIELDS, Forwarding
+from gateway.core.forwarding import FIELDS, PREFIX, Forwarding
 from gateway.core.headers import RequestFilter, ResponseFilter, TokenNames
 from gateway.credentials.header import HeaderCredentials
 from gateway.edge.asgi import Application
@@ -45,11 +45,11 @@ class Gateway:
 def build(config: Config, emit: Emit) -> Gateway:
     """Compose a gateway. Nothing is opened before the application's lifespan starts."""
     outbound = Outbound(OutboundSettings(ca_file=settings.path(config.auth_server.ca_file)))
-    discovery = _discovery(config, outbound)
-    keys = _keys(config, outbound, discovery)
+    discovery = _discovery(config, outbound, emit)
+    keys = _keys(config, outbound, discovery, emit)
     verifier = Verifier(keys, settings.verification(config))
     judge = Judge(verifier, settings.windows(config), settings.audiences(config))
-    client = _auth_client(config, outbound, discovery)
+    client = _auth_client(config, outbound, discovery, emit)
     store = MemoryStore(config.store.max_entries, time.monotonic)
     refresher = Refresher(client, judge, store, settings.refreshing(config), emit=emit)
     upstreams = {name: Upstream(settings.upstream(u)) for name, u in settings.upstreams(config).items()}
@@ -83,14 +83,14 @@ def build(config: Config, emit: Emit) -> Gateway:
         if discovery is not None:
             await discovery.close()
 
-    own = endpoints(problems)
+    own = endpoints(problems, emit)
     application = Application(proxy, own, config.server.gateway_prefix, start=start, stop=stop)
     return Gateway(application, refresher, store, upstreams)
 
 
-def _discovery(config: Config, outbound: Outbound) -> Discovery | None:
+def _discovery(config: Config, outbound: Outbound, emit: Emit) -> Discovery | None:
     issuer = config.auth_server.issuer
-    return None if issuer is None else Discovery(outbound, DiscoverySettings(issuer))
+    return None if issuer is None else Discovery(outbound, DiscoverySettings(issuer), emit=emit)
 
 
 def _endpoint(url: Url | None, found: Callable[[], Awaitable[str | None]] | None) -> Endpoint:
@@ -100,21 +100,22 @@ def _endpoint(url: Url | None, found: Callable[[], Awaitable[str | None]] | None
     return configured(None if url is None else str(url))
 
 
-def _keys(config: Config, outbound: Outbound, discovery: Discovery | None) -> JwksKeys | StaticKeys:
+def _keys(config: Config, outbound: Outbound, discovery: Discovery | None, emit: Emit) -> JwksKeys | StaticKeys:
     token = config.access_token
     if token.key is not None:
         return static_keys(token.key.secret, token.algorithms, token.key.encoding)
     uri = _endpoint(config.auth_server.jwks_uri, discovery.jwks_uri if discovery else None)
     bounds = JwksSettings(algorithms=token.algorithms, max_expired_age=config.refresh.max_expired_age)
-    return JwksKeys(outbound, uri, bounds)
+    return JwksKeys(outbound, uri, bounds, emit=emit)
 
 
-def _auth_client(config: Config, outbound: Outbound, discovery: Discovery | None) -> AuthServerClient:
+def _auth_client(config: Config, outbound: Outbound, discovery: Discovery | None, emit: Emit) -> AuthServerClient:
     server = config.auth_server
     return AuthServerClient(
         outbound,
         settings.refresh_spec(config),
         ClientSettings(late_answer=server.late_answer, rotation_grace=server.rotation_grace),
+        emit=emit,
         token_endpoint=_endpoint(server.token_endpoint, discovery.token_endpoint if discovery else None),
         revocation_endpoint=_endpoint(
             server.revocation_endpoint, discovery.revocation_endpoint if discovery else None
@@ -142,7 +143,7 @@ def _fittings(config: Config, names: TokenNames, refresher: Refresher, problems:
 def _targets(config: Config, names: TokenNames, upstreams: dict[str, Upstream]) -> dict[str, Target]:
     configured_ones = settings.upstreams(config)
     every = {name.lower().encode() for u in configured_ones.values() for name in u.identity_headers}
-    filtered = RequestFilter(names, sorted(every), FIELDS)
+    filtered = RequestFilter(names, sorted(every), FIELDS, PREFIX)
     return {
         name: Target(
             name=name,

@@ -3,8 +3,12 @@
 No event holds a token, a secret or an address of an upstream.
 """
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+_OURS = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,22 @@ class Noticed:
     detail: str = ""
     alarm: bool = False
     """Somebody has to act."""
+    where: str = ""
+    """File and line of our own code."""
+    request_id: str = ""
 
 
 Event = RequestEnded | RefreshEnded | Noticed
 Emit = Callable[[Event], None]
+
+
+def fault(what: str, error: BaseException, request_id: str = "") -> Noticed:
+    """An exception that nobody expected: its class and its place. Its text and its frames may hold tokens (X9)."""
+    return Noticed(what=what, detail=type(error).__name__, alarm=True, where=place(error), request_id=request_id)
+
+
+def place(error: BaseException) -> str:
+    """The innermost frame of ours that ``error`` came through, as ``edge/line.py:97``; empty: none."""
+    frames = [(Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    ours = [f"{path.relative_to(_OURS)}:{line}" for path, line in frames if path.is_relative_to(_OURS)]
+    return ours[-1] if ours else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from gateway.events import Emit, Event, Noticed, RefreshEnded, RequestEnded
+from gateway.events import Emit, Event, Noticed, RefreshEnded, RequestEnded, place
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -35,7 +35,9 @@ def configure(level: str, form: str) -> Emit:
     )
     for name in ("httpx", "httpcore", "hpack"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    return emitter(structlog.get_logger())
+    emit = emitter(structlog.get_logger())
+    _hear_libraries(emit)
+    return emit
 
 
 def emitter(logger: Any) -> Emit:
@@ -47,6 +49,29 @@ def emitter(logger: Any) -> Emit:
             logger.log(level, name, **_told(event))
 
     return emit
+
+
+class _Libraries(logging.Handler):
+    """What a library has to say, as an event: in our format, at our level, in one line."""
+
+    def __init__(self, emit: Emit) -> None:
+        super().__init__(logging.WARNING)
+        self._emit = emit
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Told without its arguments and without the exception's text: anything may be quoted in them (X9)."""
+        said = str(record.msg).partition("\n")[0].partition("(")[0].strip()  # asyncio quotes arguments in brackets
+        error = record.exc_info[1] if record.exc_info else None
+        detail = ": ".join((record.name, said, *([type(error).__name__] if error else [])))
+        where = place(error) if error else ""
+        self._emit(Noticed(what="library", detail=detail, alarm=record.levelno >= logging.ERROR, where=where))
+
+
+def _hear_libraries(emit: Emit) -> None:
+    root = logging.getLogger()
+    for earlier in [handler for handler in root.handlers if isinstance(handler, _Libraries)]:
+        root.removeHandler(earlier)
+    root.addHandler(_Libraries(emit))
 
 
 def _printable(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> Mapping[str, Any]:
@@ -68,7 +93,7 @@ def _heading(event: Event) -> tuple[int, str]:
 
 
 def _told(event: Event) -> dict[str, object]:
-    fields = {name: value for name, value in asdict(event).items() if value not in (None, "", False)}
+    fields = {k: v for k, v in asdict(event).items() if v is not None and v is not False and v != ""}
     fields.pop("alarm", None)
     if "duration" in fields:
         fields["duration"] = round(fields["duration"], 6)

@@ -48,10 +48,10 @@ async def shell(script: str) -> str:
 
 
 async def test_the_curl_lines_show_a_refresh_in_flight():
-    """The README's «Try it», with the shipped gateway.toml, on free ports and with tokens that live for 1 s."""
+    """The README's «Try it», with the shipped gateway.toml, on free ports and with tokens that live for 4 s."""
     script = block("sh")
     assert "sleep 6" in script
-    stub = process("upstream_stub", "--auth-port", "0", "--api-port", "0", "--lifetime", "1", lines=2)
+    stub = process("upstream_stub", "--auth-port", "0", "--api-port", "0", "--lifetime", "4", lines=2)
     async with stub as (auth, api):
         settings = {
             "GATEWAY__SERVER__LISTEN": "127.0.0.1:0",
@@ -62,7 +62,7 @@ async def test_the_curl_lines_show_a_refresh_in_flight():
             "GATEWAY__ACCESS_TOKEN__ISSUER": auth,
         }
         async with process("gateway", "run", lines=1, **settings) as (url,):
-            script = script.replace("http://", "").replace("localhost:8080", url).replace("sleep 6", "sleep 1.5")
+            script = script.replace("http://", "").replace("localhost:8080", url).replace("sleep 6", "sleep 5")
             last = script.strip().splitlines()[-1]
             without = last.split(' -H "X-Refresh-Token')[0]
             told = await shell(f"{script}\necho; echo again; {last}\necho; echo without; {without}")

@@ -1,17 +1,16 @@
 """The token endpoint: a refresh token presented once, and the answer as a value (CONTRACT §4.5, §4.6)."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, assert_never
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from gateway.auth_server.discovery import Endpoint, configured
 from gateway.auth_server.outbound import Lost, Outbound, Reply, Unsent
-from gateway.core.grants import Answer, Denied, Misconfigured, Unavailable, read_answer
+from gateway.core.grants import Answer, Denied, Grant, Misconfigured, Throttled, Unavailable, read_answer
 from gateway.core.secret import Secret
 from gateway.core.token_requests import (
     CustomSpec,
@@ -22,10 +21,10 @@ from gateway.core.token_requests import (
     refresh_request,
     revocation_request,
 )
+from gateway.events import Emit, Noticed
 
 MAX_ANSWER: Final = 64 * 1024
 """Bytes of a token response: four times the longest token that is accepted."""
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,7 @@ class AuthServerClient:
         spec: RefreshSpec,
         settings: ClientSettings,
         *,
+        emit: Emit,
         token_endpoint: Endpoint | None = None,
         revocation_endpoint: Endpoint | None = None,
         wall_clock: Callable[[], float] = time.time,
@@ -59,6 +59,7 @@ class AuthServerClient:
         self._outbound = outbound
         self._spec = spec
         self._settings = settings
+        self._emit = emit
         self._token_endpoint = configured(spec.url) if isinstance(spec, CustomSpec) else token_endpoint
         self._revocation_endpoint = revocation_endpoint
         self._wall_clock = wall_clock
@@ -73,25 +74,28 @@ class AuthServerClient:
         try:
             request = refresh_request(self._spec, url, refresh_token, access_token)
         except ValueError as error:
-            _log.error("%s", error)  # no traceback: its frames hold tokens
+            self._emit(Noticed(what="unsendable_request", detail=str(error), alarm=True))
             return Misconfigured("unsendable_request")
         return await self._flight(request)
 
     async def revoke(self, token: Secret) -> None:
-        """RFC 7009, best effort: never raises, says in the log when it failed."""
+        """RFC 7009, best effort: never raises, says so when it failed."""
         url = await self._revocation_endpoint() if self._revocation_endpoint is not None else None
         if url is None or not isinstance(self._spec, StandardSpec):
-            _log.warning("a grant could not be revoked: there is no revocation endpoint")
+            self._not_revoked("there is no revocation endpoint")
             return
         request = revocation_request(self._spec, url, token)
         deadline = asyncio.get_running_loop().time() + self._settings.revocation_timeout
         try:
             reply = await self._outbound.send(request, deadline=deadline, max_body=MAX_ANSWER)
         except (Unsent, Lost) as failure:
-            _log.warning("a grant could not be revoked: %s", failure)
+            self._not_revoked(str(failure))
         else:
             if reply.status != 200:  # noqa: PLR2004  # RFC 7009 §2.2
-                _log.warning("a grant could not be revoked: status %d", reply.status)
+                self._not_revoked(f"status {reply.status}")
+
+    def _not_revoked(self, why: str) -> None:
+        self._emit(Noticed(what="grant_not_revoked", detail=why))
 
     async def _flight(self, request: TokenRequest) -> Answer:
         """Presents once; after an ambiguous end once more, if and while the server allows for it (B2b).
@@ -131,9 +135,11 @@ class AuthServerClient:
 def _after_lost_answer(answer: Answer) -> Answer:
     """The second answer, which knows of the first: whatever it says, the server may have rotated before."""
     match answer:
-        case Denied():
+        case Denied() | Throttled() | Misconfigured():
             return replace(answer, answer_lost=True)
         case Unavailable():
             return replace(answer, ambiguous=True)
-        case _:
+        case Grant():
             return answer
+        case _:
+            assert_never(answer)

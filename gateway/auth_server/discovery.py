@@ -1,7 +1,6 @@
 """Endpoints from the authorization server's own metadata (RFC 8414; OpenID Connect Discovery 1.0 §4)."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from gateway.auth_server.outbound import Lost, Outbound, Unsent
 from gateway.auth_server.shared_task import SharedTask
 from gateway.core import strict_json
 from gateway.core.token_requests import TokenRequest
+from gateway.events import Emit, Noticed
 
 Endpoint = Callable[[], Awaitable[str | None]]
 """Where to send something; None: not known now."""
 
 MAX_METADATA: Final = 256 * 1024
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +54,16 @@ class Discovery:
     """Fetches the metadata when an endpoint is first asked for, and keeps the last good one (R16)."""
 
     def __init__(
-        self, outbound: Outbound, settings: DiscoverySettings, *, clock: Callable[[], float] = time.monotonic
+        self,
+        outbound: Outbound,
+        settings: DiscoverySettings,
+        *,
+        emit: Emit,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._outbound = outbound
         self._settings = settings
+        self._emit = emit
         self._clock = clock
         self._metadata: Metadata | None = None
         self._loaded_at = 0.0
@@ -105,7 +110,7 @@ class Discovery:
             try:
                 self._metadata = await self._get(url)
             except (Unsent, Lost, ValueError) as failure:
-                _log.warning("the authorization server's metadata could not be used: %s", failure)
+                self._emit(Noticed(what="metadata_not_usable", detail=str(failure)))
             else:
                 self._loaded_at = self._clock()
                 return

@@ -7,7 +7,6 @@
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,9 +18,9 @@ from gateway.auth_server.outbound import Lost, Outbound, Unsent
 from gateway.auth_server.shared_task import SharedTask
 from gateway.core import strict_json
 from gateway.core.token_requests import TokenRequest
+from gateway.events import Emit, Noticed
 
 MAX_JWKS: Final = 512 * 1024
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,13 @@ class JwksKeys:
         uri: Endpoint,
         settings: JwksSettings,
         *,
+        emit: Emit,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._outbound = outbound
         self._uri = uri
         self._settings = settings
+        self._emit = emit
         self._clock = clock
         self._keys: KeySet | None = None
         self._retired: dict[VerificationKey, float] = {}
@@ -117,7 +118,7 @@ class JwksKeys:
             found = await self._get()
         except (Unsent, Lost, ValueError) as failure:
             self.doubtful = True
-            _log.warning("the authorization server's keys could not be fetched: %s", failure)
+            self._emit(Noticed(what="keys_not_fetched", detail=str(failure)))
         else:
             self.doubtful = False
             self._adopt(found)

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import certifi
 import httpcore
 import httpx
 
@@ -40,7 +39,7 @@ class OutboundSettings:
     connect_timeout: float = 3.0
     """Seconds for TCP and TLS."""
     ca_file: str | None = None
-    """PEM; None: the public authorities that certifi ships."""
+    """PEM; None: the system's authorities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Outbound:
 
     def __init__(self, settings: OutboundSettings) -> None:
         self._timeout = httpx.Timeout(None, connect=settings.connect_timeout).as_dict()
-        self._tls = ssl.create_default_context(cafile=settings.ca_file or certifi.where())
+        self._tls = ssl.create_default_context(cafile=settings.ca_file)
         _quieten()
 
     async def send(

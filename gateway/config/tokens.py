@@ -132,6 +132,7 @@ class Refresh(Section):
     replay_body: Size = default("1MiB")
     """The largest request body that is kept for a replay."""
     unknown_burst: Count = default(100)
-    """Refresh tokens never seen good that one client address may present at once; one more is answered 429."""
+    """Refresh tokens never seen good that one client address (IPv6: one /64) may have denied, or asked about at
+    once. Further ones wait, and are answered 429 once the denied ones have used it up."""
     unknown_per_second: Rate = default(10)
-    """How many more of them each second."""
+    """How many denied ones are forgiven each second."""

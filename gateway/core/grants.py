@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, assert_never
 
 from gateway.core import strict_json
 from gateway.core.headers import Header, values
@@ -66,6 +66,8 @@ class Throttled:
 
     retry_after: float
     """Seconds, between 1 and 60."""
+    answer_lost: bool = False
+    """As in ``Denied``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Misconfigured:
     """The server refused us, not the user: ``invalid_client`` and its like. The token may live."""
 
     error: str
+    answer_lost: bool = False
+    """As in ``Denied``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,19 @@ class Unavailable:
 
 
 Answer = Grant | Denied | Throttled | Misconfigured | Unavailable
+
+
+def answer_lost(answer: Answer) -> bool:
+    """The server may have rotated, and we have no grant of it (CONTRACT §4.5)."""
+    match answer:
+        case Grant():
+            return False
+        case Unavailable(ambiguous=ambiguous):
+            return ambiguous
+        case Denied(answer_lost=lost) | Throttled(answer_lost=lost) | Misconfigured(answer_lost=lost):
+            return lost
+        case _:
+            assert_never(answer)
 
 
 def read_answer(spec: RefreshSpec, status: int, headers: Sequence[Header], body: bytes, now: float) -> Answer:

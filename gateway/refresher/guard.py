@@ -78,34 +78,6 @@ class Throttle:
             self._all_until = max(self._all_until, now + seconds)
 
 
-class AddressLimit:
-    """A token bucket for each client address, for refresh tokens never seen good (D3).
-
-    A token that proves good, or that the server could not be asked about, is given back: only guesses count.
-    """
-
-    def __init__(self, burst: int, per_second: float) -> None:
-        self._burst = burst
-        self._rate = per_second
-        self._buckets: Bounded[str, tuple[float, float]] = Bounded(_REMEMBERED)
-
-    def take(self, address: str, now: float) -> float | None:
-        """Takes one; or seconds to wait."""
-        left, at = self._buckets.get(address, (float(self._burst), now))
-        left = min(self._burst, left + (now - at) * self._rate)
-        if left < 1:
-            self._buckets[address] = left, now
-            return (1 - left) / self._rate
-        self._buckets[address] = left - 1, now
-        return None
-
-    def give_back(self, address: str) -> None:
-        """The token was no guess."""
-        if address in self._buckets:
-            left, at = self._buckets[address]
-            self._buckets[address] = left + 1, at
-
-
 class Slots:
     """At most so many token requests at once, and so many that wait for one."""
 

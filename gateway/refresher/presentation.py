@@ -4,16 +4,20 @@ Whoever calls this holds the flight: nobody else presents the same token at the 
 """
 
 import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import assert_never
 
 from gateway.core import errors
 from gateway.core.bounded import Bounded
 from gateway.core.credentials import Presenter
-from gateway.core.grants import Answer, Denied, Grant, Misconfigured, Throttled, Unavailable
+from gateway.core.errors import Problem
+from gateway.core.grants import Answer, Denied, Grant, Misconfigured, Throttled, Unavailable, answer_lost
 from gateway.core.lifecycle import Dead, Failed
 from gateway.core.secret import Secret
 from gateway.events import Emit, Noticed, RefreshEnded
-from gateway.refresher.guard import AddressLimit, Breaker, Slots, Throttle
+from gateway.refresher.addresses import AddressLimit, network
+from gateway.refresher.guard import Breaker, Slots, Throttle
 from gateway.refresher.ports import RefreshSettings, Store, TokenEndpoint
 
 ANSWER_LOST = "answer_lost"
@@ -30,15 +34,14 @@ class Presentation:
         self._emit = emit
         self._breaker = Breaker()
         self._throttle = Throttle()
-        self._addresses = AddressLimit(settings.unknown_burst, settings.unknown_per_second)
+        self._addresses = AddressLimit(settings.unknown_burst, settings.unknown_per_second, settings.max_waiting)
         self._slots = Slots(settings.max_concurrent, settings.max_waiting)
         self._good: Bounded[str, bool] = Bounded(_REMEMBERED)
 
     async def present(self, key: str, presenter: Presenter) -> Grant | Dead | Failed:
         """Ask the server for new tokens, unless it must not be asked now.
 
-        A refresh token that was never seen good counts against its client's address; what proves to be no guess,
-        or could not be asked about, is given back (D3).
+        A refresh token that was never seen good counts against its client's address once it is denied (D3).
         """
         dead = await self._store.get("denied", key)
         if dead is not None:
@@ -46,15 +49,8 @@ class Presentation:
         wait = self._wait(key)
         if wait is not None:
             return Failed(errors.AUTH_SERVER_UNAVAILABLE.retry(wait))
-        if key in self._good:
-            return await self._in_turn(key, presenter)
-        wait = self._addresses.take(presenter.client, _now())
-        if wait is not None:
-            return Failed(errors.RATE_LIMITED.retry(wait))
-        found = await self._in_turn(key, presenter)
-        if not isinstance(found, Dead):
-            self._addresses.give_back(presenter.client)
-        return found
+        with ExitStack() as places:
+            return await self._in_turn(key, presenter, places)
 
     def known_good(self, key: str) -> None:
         """The server itself gave us this token: it is no guess of a client's (D3)."""
@@ -79,26 +75,50 @@ class Presentation:
         wait = self._throttle.refuses(key, _now())
         return wait if wait is not None else self._breaker.refuses(_now())
 
-    async def _in_turn(self, key: str, presenter: Presenter) -> Grant | Dead | Failed:
-        if not await self._slots.acquire(self._settings.timeout):
-            return Failed(errors.AUTH_SERVER_UNAVAILABLE.because("Too many refreshes wait. Try again later."))
-        try:
-            wait = self._wait(key)
-            if wait is not None:
-                return Failed(errors.AUTH_SERVER_UNAVAILABLE.retry(wait))
-            started = _now()
-            answer = await self._ask(presenter, started)
-            found = await self._read(answer, key)
-            self._report(answer, found, _now() - started)
-            return found
-        finally:
-            self._slots.release()
+    async def _in_turn(self, key: str, presenter: Presenter, places: ExitStack) -> Grant | Dead | Failed:
+        """Whoever closes ``places`` lets the next ones in."""
+        guesser = None if key in self._good else network(presenter.client)
+        problem = await self._admitted(guesser, places)
+        wait = self._wait(key) if problem is None else None
+        if wait is not None:
+            problem = errors.AUTH_SERVER_UNAVAILABLE.retry(wait)
+        if problem is not None:
+            return Failed(problem)
+        started = _now()
+        answer = await self._ask(presenter, started, places.close)
+        if guesser is not None and isinstance(answer, Denied):
+            self._addresses.charge(guesser)
+        found = await self._read(answer, key)
+        self._report(answer, found, _now() - started)
+        return found
 
-    async def _ask(self, presenter: Presenter, started: float) -> Answer:
-        """The breaker hears of a failure when the answer comes or when patience ends, whichever is first (B2)."""
+    async def _admitted(self, guesser: str | None, places: ExitStack) -> Problem | None:
+        """Waits for leave of the address, where it counts, and for a slot: ``timeout`` seconds at most."""
+        deadline = _now() + self._settings.timeout
+        if guesser is not None:
+            problem = await self._addresses.enter(guesser, self._settings.timeout)
+            if problem is not None:
+                return problem
+            places.callback(self._addresses.leave, guesser)
+        if not await self._slots.acquire(deadline - _now()):
+            return errors.AUTH_SERVER_UNAVAILABLE.because("Too many refreshes wait. Try again later.")
+        places.callback(self._slots.release)
+        return None
+
+    async def _ask(self, presenter: Presenter, started: float, give_way: Callable[[], None]) -> Answer:
+        """The breaker hears of a failure when the answer comes or when patience ends, whichever is first (B2).
+
+        When patience ends, others get this one's places, although its answer is listened for: a hung server must
+        not keep everybody out for ``late_answer`` seconds.
+        """
         late = started + self._settings.timeout
+
+        def end_patience() -> None:
+            self._breaker.failed(late)
+            give_way()
+
         self._breaker.started(started)
-        overdue = asyncio.get_running_loop().call_at(late, self._breaker.failed, late)
+        overdue = asyncio.get_running_loop().call_at(late, end_patience)
         access = presenter.access.raw if presenter.access is not None else None
         try:
             answer = await self._endpoint.redeem(presenter.refresh, access)
@@ -112,20 +132,20 @@ class Presentation:
         return answer
 
     async def _read(self, answer: Answer, key: str) -> Grant | Dead | Failed:
+        if answer_lost(answer):
+            await self._store.put("ambiguous", key, b"", self._settings.max_expired_age)
         match answer:
             case Grant():
                 return answer
-            case Denied(answer_lost=lost):
-                lost = lost or await self._store.get("ambiguous", key) is not None
+            case Denied():
+                lost = await self._store.get("ambiguous", key) is not None
                 return Dead(ANSWER_LOST if lost else None)
             case Throttled(retry_after=seconds):
                 self._throttle.throttled(key, seconds, _now())
                 return Failed(errors.AUTH_SERVER_UNAVAILABLE.retry(seconds))
             case Misconfigured():
                 return Failed(errors.AUTH_SERVER_MISCONFIGURED)
-            case Unavailable(ambiguous=ambiguous):
-                if ambiguous:
-                    await self._store.put("ambiguous", key, b"", self._settings.max_expired_age)
+            case Unavailable():
                 return Failed(errors.AUTH_SERVER_UNAVAILABLE)
             case _:
                 assert_never(answer)
@@ -138,9 +158,10 @@ class Presentation:
                 reason = found.reason if isinstance(found, Dead) else None
                 event = RefreshEnded(outcome="denied", reason=reason or error, duration=duration)
             case Throttled():
-                event = RefreshEnded(outcome="throttled", duration=duration)
+                event = RefreshEnded(outcome="throttled", duration=duration, ambiguous=answer_lost(answer))
             case Misconfigured(error=error):
-                event = RefreshEnded(outcome="misconfigured", reason=error, duration=duration)
+                lost = answer_lost(answer)
+                event = RefreshEnded(outcome="misconfigured", reason=error, duration=duration, ambiguous=lost)
                 self._emit(Noticed(what="auth_server_misconfigured", detail=error, alarm=True))
             case Unavailable(reason=reason, ambiguous=ambiguous):
                 event = RefreshEnded(outcome="unavailable", reason=reason, duration=duration, ambiguous=ambiguous)

@@ -9,7 +9,7 @@ from gateway.core.bounded import Bounded
 from gateway.core.credentials import Presenter
 from gateway.core.lifecycle import Failed, Outcome
 from gateway.core.secret import Secret
-from gateway.events import Emit, Noticed
+from gateway.events import Emit, fault
 from gateway.refresher.flights import Answered, Flight, Flights, Ticket
 from gateway.refresher.ports import Judge, RefreshSettings, Store, TokenEndpoint
 from gateway.refresher.presentation import Presentation
@@ -99,7 +99,7 @@ class Refresher:
         try:
             return await self._renewal.find(flight)
         except Exception as error:  # noqa: BLE001  # a bug of ours must answer its waiters (O2)
-            self._emit(Noticed(what="refresh_failed", detail=type(error).__name__, alarm=True))
+            self._emit(fault("refresh_failed", error))
             return Failed(errors.INTERNAL_ERROR)
 
     def _send(self, errand: Coroutine[None, None, None]) -> None:
@@ -111,4 +111,4 @@ class Refresher:
         try:
             await errand
         except Exception as error:  # noqa: BLE001  # nobody waits for it: it is told or lost
-            self._emit(Noticed(what="errand_failed", detail=type(error).__name__, alarm=True))
+            self._emit(fault("errand_failed", error))

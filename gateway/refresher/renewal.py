@@ -88,7 +88,7 @@ class Renewal:
         judged = await self._judged(newest)
         if isinstance(judged, AccessToken) and not flight.concerns(judged.binding):
             return Mismatched()
-        await self._successors.keep(standing)
+        await self._successors.keep(standing, newest_key)
         # From this look at who asked to the end of the flight nothing is awaited: nobody who has this very token
         # can join in between and be handed it again.
         if isinstance(judged, AccessToken) and self._useful(judged) and not flight.knows(newest.access):

@@ -74,13 +74,17 @@ class Successors:
             if family is standing.family or await self._write(standing, family):
                 return
 
-    async def keep(self, standing: Standing) -> None:
-        """A client still comes with an old token of a family that nobody has claimed: its successors wait on."""
+    async def keep(self, standing: Standing, newest_key: str) -> None:
+        """A client still comes with an old token of a family that nobody has claimed: its successors wait on.
+
+        The newest token is enrolled again too: its claim has to be recorded whenever it comes.
+        """
         family = standing.family
         if standing.number == family.number or family.fully_claimed:
             return
         await self._write(standing, family)
         await self._enrol(standing.key, Member(standing.family_key, standing.number))
+        await self._enrol(newest_key, Member(standing.family_key, family.number))
 
     async def _standing(self, key: str) -> Standing | None:
         entry = await self._store.get("member", key)

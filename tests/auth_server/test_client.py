@@ -11,6 +11,7 @@ from gateway.auth_server.outbound import Outbound, OutboundSettings
 from gateway.core.grants import Denied, Grant, Misconfigured, Throttled, Unavailable
 from gateway.core.secret import Secret
 from gateway.core.token_requests import CustomSpec, StandardSpec
+from gateway.events import Noticed
 
 from .support import answering, hanging, reply, serving
 
@@ -20,11 +21,12 @@ GRANTED = reply({"access_token": "new-canary", "token_type": "Bearer", "refresh_
 DENIED = reply({"error": "invalid_grant"}, 400)
 
 
-def client(url, spec=SPEC, revoke=None, ca_file=None, **settings):
+def client(url, spec=SPEC, revoke=None, ca_file=None, events=None, **settings):
     return AuthServerClient(
         Outbound(OutboundSettings(ca_file=ca_file)),
         spec,
         ClientSettings(**({"retry_wait": 0.001} | settings)),
+        emit=([] if events is None else events).append,
         token_endpoint=configured(url),
         revocation_endpoint=configured(revoke) if revoke else None,
     )
@@ -86,6 +88,20 @@ async def test_a_denial_after_a_lost_answer_says_so():
     """B2b, R10"""
     async with serving(answering(b"", DENIED)) as (url, _):
         assert await client(url, rotation_grace=20).redeem(RT, None) == Denied(answer_lost=True)
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        (reply({"error": "slow_down"}, 429, "Retry-After: 7"), Throttled(7, answer_lost=True)),
+        (reply({"error": "invalid_client"}, 401), Misconfigured("invalid_client", answer_lost=True)),
+        (reply({"error": "server_error"}, 500), Unavailable("server_error", ambiguous=True)),
+    ],
+)
+async def test_no_second_answer_but_a_grant_makes_a_lost_one_forgotten(second, expected):
+    """B2b, R10: the server may have rotated when it was asked first."""
+    async with serving(answering(b"", second)) as (url, _):
+        assert await client(url, rotation_grace=20).redeem(RT, None) == expected
 
 
 async def test_after_the_grace_a_lost_answer_is_not_asked_for_again():
@@ -204,6 +220,15 @@ async def test_tls_is_verified(authority, tmp_path):
         assert seen.requests == []
 
 
+async def test_without_a_ca_file_the_system_s_authorities_count(authority, tmp_path, monkeypatch):
+    """R15: those that OpenSSL finds, as for the upstream; an operator adds his own CA to them."""
+    ca_file = str(tmp_path / "ca.pem")
+    authority.cert_pem.write_to_path(ca_file)
+    monkeypatch.setenv("SSL_CERT_FILE", ca_file)
+    async with serving(answering(GRANTED), ssl=tls(authority, "127.0.0.1")) as (url, _):
+        assert isinstance(await client(url).redeem(RT, None), Grant)
+
+
 @pytest.mark.parametrize("token", ["", "a\r\nX-Admin: 1", "é"])
 async def test_a_malformed_refresh_token_is_dead_without_a_call(token):
     """P17, R15"""
@@ -233,8 +258,11 @@ async def test_a_custom_endpoint_is_asked_as_its_template_says():
 
 
 async def test_a_template_that_cannot_be_filled_is_a_misconfiguration():
+    events = []
     spec = CustomSpec("http://127.0.0.1:1/", form={"old": "{access_token}"})
-    assert await client(None, spec).redeem(RT, None) == Misconfigured("unsendable_request")
+    assert await client(None, spec, events=events).redeem(RT, None) == Misconfigured("unsendable_request")
+    detail = "the refresh request wants an access token, and there is none"
+    assert events == [Noticed(what="unsendable_request", detail=detail, alarm=True)]
 
 
 async def test_a_cancelled_redemption_is_cancelled():
@@ -254,24 +282,28 @@ async def test_a_grant_is_revoked():
     assert seen.requests[0].endswith(b"token=rt-canary&token_type_hint=refresh_token")
 
 
-@pytest.mark.parametrize("answer", [b"", reply({}, 503)])
-async def test_a_failed_revocation_is_logged_and_nothing_more(answer, caplog):
+@pytest.mark.parametrize(("answer", "detail"), [(b"", "RemoteProtocolError"), (reply({}, 503), "status 503")])
+async def test_a_failed_revocation_is_told_and_nothing_more(answer, detail):
+    events = []
     async with serving(answering(answer)) as (url, seen):
-        await client(None, revoke=url).revoke(RT)
+        await client(None, revoke=url, events=events).revoke(RT)
     assert len(seen.requests) == 1
-    assert "could not be revoked" in caplog.text
+    assert events == [Noticed(what="grant_not_revoked", detail=detail)]
 
 
-async def test_without_a_revocation_endpoint_nothing_is_revoked(caplog):
-    await client(None).revoke(RT)
-    await client(None, CustomSpec("http://127.0.0.1:1/"), revoke="http://127.0.0.1:1/").revoke(RT)
-    assert caplog.text.count("no revocation endpoint") == 2
+async def test_without_a_revocation_endpoint_nothing_is_revoked():
+    events = []
+    await client(None, events=events).revoke(RT)
+    custom = CustomSpec("http://127.0.0.1:1/")
+    await client(None, custom, revoke="http://127.0.0.1:1/", events=events).revoke(RT)
+    assert events == [Noticed(what="grant_not_revoked", detail="there is no revocation endpoint")] * 2
 
 
 @pytest.mark.parametrize("answer", [GRANTED, DENIED, b"", reply({"error": "rt-canary echoed"}, 400)])
 async def test_no_log_at_any_level_holds_a_token_or_a_secret(answer, caplog):
     """X9; HARDENING, trap 11: also where the refresh token is in the URL."""
     caplog.set_level(logging.DEBUG)
+    events = []
     async with serving(answering(answer)) as (url, _):
         custom = CustomSpec(
             url,
@@ -279,6 +311,7 @@ async def test_no_log_at_any_level_holds_a_token_or_a_secret(answer, caplog):
             headers={"authorization": "Bearer {access_token}"},
             json={"t": "{refresh_token}"},
         )
-        results = [await client(url, revoke=url).redeem(RT, AT), await client(None, custom).redeem(RT, AT)]
-        await client(None, revoke=url).revoke(RT)
-    assert "canary" not in caplog.text + repr(results) + repr(custom) + repr(SPEC)
+        standard = client(url, revoke=url, events=events)
+        results = [await standard.redeem(RT, AT), await client(None, custom, events=events).redeem(RT, AT)]
+        await standard.revoke(RT)
+    assert "canary" not in caplog.text + repr(events) + repr(results) + repr(custom) + repr(SPEC)

@@ -13,8 +13,9 @@ from gateway.auth_server.discovery import (
     well_known_urls,
 )
 from gateway.auth_server.outbound import Outbound, OutboundSettings
+from gateway.events import Noticed
 
-from .support import ISSUER, Clock, hanging, reply, serving
+from .support import ISSUER, Clock, answering, hanging, reply, serving
 
 ENDPOINTS = {"token_endpoint": f"{ISSUER}/token", "jwks_uri": f"{ISSUER}/keys"}
 
@@ -95,8 +96,13 @@ def test_what_is_no_metadata_is_refused(body):
         read_metadata(ISSUER, body)
 
 
-def discovery(issuer, clock=None, **settings):
-    return Discovery(Outbound(OutboundSettings()), DiscoverySettings(issuer, **settings), clock=clock or Clock())
+def discovery(issuer, clock=None, events=None, **settings):
+    return Discovery(
+        Outbound(OutboundSettings()),
+        DiscoverySettings(issuer, **settings),
+        emit=([] if events is None else events).append,
+        clock=clock or Clock(),
+    )
 
 
 def origin(request):
@@ -178,6 +184,15 @@ async def test_it_recovers_by_itself_and_does_not_hammer():
         clock.now += 1
         assert await found.jwks_uri() == f"{issuer}/keys"
         assert (await found.revocation_endpoint()) is None
+
+
+async def test_metadata_of_no_use_is_told():
+    """R16, X9: what failed at both addresses, and neither of these."""
+    events = []
+    async with serving(answering(reply({"canary": 1}, 503), reply({"issuer": "canary"}))) as (url, _):
+        assert await discovery(url, events=events).metadata() is None
+    details = ("status 503", "the metadata is not of the configured issuer")
+    assert events == [Noticed(what="metadata_not_usable", detail=detail) for detail in details]
 
 
 async def test_metadata_without_end_is_cut_off():

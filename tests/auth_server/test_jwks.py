@@ -1,5 +1,4 @@
 import asyncio
-import json
 
 import pytest
 
@@ -7,6 +6,7 @@ from gateway.auth_server.discovery import configured
 from gateway.auth_server.jwks import MAX_JWKS, JwksKeys, JwksSettings
 from gateway.auth_server.keys import MAX_KEYS
 from gateway.auth_server.outbound import Outbound, OutboundSettings
+from gateway.events import Noticed
 
 from .support import Clock, answering, ec_key, hanging, jwk, reply, rsa_key, serving
 
@@ -28,9 +28,13 @@ class Server:
         await writer.drain()
 
 
-def source(url, clock=None, **settings):
+def source(url, clock=None, events=None, **settings):
     return JwksKeys(
-        Outbound(OutboundSettings()), configured(url), JwksSettings(**SETTINGS | settings), clock=clock or Clock()
+        Outbound(OutboundSettings()),
+        configured(url),
+        JwksSettings(**SETTINGS | settings),
+        emit=([] if events is None else events).append,
+        clock=clock or Clock(),
     )
 
 
@@ -283,10 +287,9 @@ async def test_started_it_renews_by_itself_and_ends():
     await source(url).close()
 
 
-async def test_what_is_logged_names_the_fault_and_no_address(caplog):
+async def test_what_is_told_names_the_fault_and_no_address():
     """X9"""
+    events = []
     async with serving(answering(reply({"canary": 1}, 503))) as (url, _):
-        await source(url + "/?canary").refetch(granted=False)
-    assert "status 503" in caplog.text
-    assert "canary" not in caplog.text
-    assert json.dumps(url) not in caplog.text
+        await source(url + "/?canary", events=events).refetch(granted=False)
+    assert events == [Noticed(what="keys_not_fetched", detail="status 503")]

@@ -405,7 +405,8 @@ async def test_the_memory_of_tokens_is_bounded():
 async def test_a_thousand_random_kids_cost_one_fetch_and_harm_nobody():
     """T12: over real sockets."""
     async with serving(answering(reply({"keys": [jwk(rsa_key(), kid="k")]}))) as (url, seen):
-        keys = JwksKeys(Outbound(OutboundSettings()), configured(url), JwksSettings(), clock=Clock())
+        outbound = Outbound(OutboundSettings())
+        keys = JwksKeys(outbound, configured(url), JwksSettings(), emit=[].append, clock=Clock())
         checked = verifier(keys)
         assert isinstance(await checked.verify(Secret(made())), Verified)
         payload = made().split(".", 1)[1]

@@ -2,11 +2,10 @@
 
 import asyncio
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.refresher.guard import AddressLimit, Breaker, Slots, Throttle
+from gateway.refresher.guard import Breaker, Slots, Throttle
 
 
 def test_the_pauses_of_an_open_breaker_grow_to_five_seconds():
@@ -67,39 +66,6 @@ def test_the_throttle_against_a_list_of_all_that_was_said(said):
             assert throttle.refuses(name, now) == (until - now if until > now else None)
 
 
-@given(st.lists(st.one_of(st.just("take"), st.just("back"), st.integers(1, 20))))
-def test_a_bucket_against_simple_arithmetic(steps):
-    """D3: at most ``burst`` at once, ``rate`` on average; what is given back is taken again."""
-    limit, now, left = AddressLimit(burst=3, per_second=0.5), 0.0, 3.0
-    for step in steps:
-        if step == "take":
-            wait = limit.take("a", now)
-            assert wait == (None if left >= 1 else pytest.approx((1 - left) / 0.5))
-            left -= left >= 1
-        elif step == "back" and left <= 2:
-            limit.give_back("a")
-            left += 1
-        elif step != "back":
-            now += step
-            left = min(3.0, left + step * 0.5)
-
-
-def test_nothing_is_given_back_to_whom_nothing_was_taken_from():
-    limit = AddressLimit(burst=1, per_second=1)
-    limit.give_back("a")
-    assert limit.take("a", 0) is None
-    assert limit.take("a", 0) == 1
-
-
-def test_a_bucket_never_holds_more_than_its_burst():
-    limit = AddressLimit(burst=2, per_second=1)
-    limit.take("a", 0)
-    for _ in range(5):
-        limit.give_back("a")
-    assert [limit.take("a", 0) for _ in range(3)] == [None, None, 1]
-    assert [limit.take("a", 1000) for _ in range(3)] == [None, None, 1]
-
-
 async def test_slots_are_whole_again_after_any_number_of_cancellations():
     """D5: cancelled while waiting, just when a slot came free, and not at all."""
     slots = Slots(concurrent=2, waiting=100)
@@ -124,17 +90,10 @@ async def test_slots_are_whole_again_after_any_number_of_cancellations():
     assert [await slots.acquire(0) for _ in range(3)] == [True, True, False]
 
 
-def test_addresses_do_not_share_a_bucket():
-    """D3"""
-    limit = AddressLimit(burst=1, per_second=1)
-    assert [limit.take(address, 0) for address in ("a", "b", "a")] == [None, None, 1]
-
-
-def test_what_the_guards_remember_is_bounded():
+def test_what_the_throttle_remembers_is_bounded():
     """D6"""
-    throttle, addresses = Throttle(), AddressLimit(burst=1, per_second=1)
+    throttle = Throttle()
     for n in range(200_000):
         throttle.throttled(str(n), 1000, 0)
-        addresses.take(str(n), 0)
-    assert len(throttle._until) == len(addresses._buckets) == 100_000
+    assert len(throttle._until) == 100_000
     assert len(throttle._longest) == 3

@@ -1,13 +1,14 @@
 """Refresh tokens that were never seen good (CONTRACT §4.7; D3)."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from gateway.core.grants import Denied, Misconfigured, Throttled, Unavailable
 from gateway.core.lifecycle import Dead, Renewed
 from gateway.core.secret import Secret
-from tests.refresher.support import HOUR, AuthServer, Desk, Late, ask_each, code, logins
+from tests.refresher.support import HOUR, AuthServer, Desk, Late, Slow, ask_each, code, logins
 from tests.refresher.virtual import ticks, virtual_time
 
 DOWN = Unavailable("refused", ambiguous=False)
@@ -30,6 +31,76 @@ async def test_an_address_may_guess_so_often_and_then_slower():
     await asyncio.sleep(1)
     found = await ask_each(desk, [(access, Secret(f"again {n}")) for n in range(100)], client="evil")
     assert found.count(Dead()) == 10
+
+
+def guesses(desk, count, client="evil"):
+    access = desk.server.login()[0]
+    return [desk.ticket((access, Secret(f"guess {client} {n}")), client=client) for n in range(count)]
+
+
+@virtual_time
+async def test_one_ipv6_subscriber_is_one_guesser():
+    """D3: whoever has a /64 has 2⁶⁴ addresses to guess from."""
+    desk = Desk(AuthServer(), unknown_burst=10, unknown_per_second=0.001)
+    access = desk.server.login()[0]
+    found = [await desk.ask((access, Secret(f"guess {n}")), client=f"2001:db8::{n:x}") for n in range(100)]
+    assert found.count(Dead()) == len(desk.server.presented) == 10
+    assert isinstance(await desk.ask(desk.server.login(), client="2001:db8:0:1::1"), Renewed)
+
+
+@virtual_time
+async def test_a_whole_office_comes_back_at_once():
+    """D3: 400 users behind one address, all with good tokens, and no more than the burst with the server at once."""
+    desk = Desk(AuthServer(), unknown_burst=100, unknown_per_second=10, max_concurrent=1000)
+    desk.server.script.extend([Late(1)] * 400)
+    tickets = [desk.ticket(pair) for pair in logins(desk, 400)]
+    for second in range(4):
+        await ticks()
+        assert len(desk.server.presented) == 100 * (second + 1)
+        await asyncio.sleep(1)
+    assert all([isinstance(await ticket.outcome(10), Renewed) for ticket in tickets])
+
+
+@virtual_time
+async def test_a_flood_of_guesses_costs_the_server_no_more_than_the_bucket_holds():
+    """D3: 10,000 at once: those that wait are refused when the denials have emptied the bucket."""
+    desk = Desk(AuthServer(), unknown_burst=100, unknown_per_second=10)
+    desk.server.script.extend([Late(0.1)] * 10_000)
+    flood = guesses(desk, 10_000)
+    await ticks()
+    good = desk.ticket(desk.server.login(), client="203.0.113.9")
+    found = [await ticket.outcome(10) for ticket in flood]
+    assert found.count(Dead()) == len(desk.server.presented) - 1 <= 110
+    codes = Counter(code(f) for f in found if f != Dead())
+    assert codes.keys() == {"rate_limited", "auth_server_unavailable"}
+    assert isinstance(await good.outcome(10), Renewed)
+    assert desk.refresher._renewal._presentation._addresses._lines == {}
+
+
+@virtual_time
+async def test_another_address_is_served_while_a_flood_waits():
+    """D3"""
+    desk = Desk(AuthServer(), unknown_burst=5, max_concurrent=6)
+    stuck = asyncio.Event()
+    desk.server.script.extend([stuck] * 5)
+    flood = guesses(desk, 100)
+    await ticks()
+    assert isinstance(await desk.ask(desk.server.login(), client="203.0.113.9"), Renewed)
+    assert len(desk.server.presented) == 6
+    assert not any(ticket.flight.task.done() for ticket in flood)
+
+
+@virtual_time
+async def test_whoever_waits_for_a_hung_guess_is_let_in_when_patience_ends():
+    """D3, B2: and the late denial still counts."""
+    desk = Desk(AuthServer(), unknown_burst=1, unknown_per_second=0.001, timeout=10, late_answer=30)
+    desk.server.script.append(Slow(25, Denied()))
+    (hung,) = guesses(desk, 1)
+    await asyncio.sleep(1)
+    assert isinstance(await desk.ask(desk.server.login(), client="evil"), Renewed)
+    assert asyncio.get_running_loop().time() == 10
+    assert await hung.outcome(100) == Dead()
+    assert code(await desk.ask(desk.server.login(), client="evil")) == "rate_limited"
 
 
 @virtual_time

@@ -75,6 +75,23 @@ async def test_a_denial_that_the_client_knows_to_follow_a_lost_answer_says_so():
     assert await desk.ask(desk.server.login()) == Dead("answer_lost")
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [Throttled(1, answer_lost=True), Misconfigured("x", answer_lost=True), Denied(answer_lost=True)],
+    ids=str,
+)
+@virtual_time
+async def test_a_lost_answer_is_remembered_whatever_the_second_answer_was(answer):
+    """R10, B2b: the flight presented twice; what ended the second says nothing of the first."""
+    desk = Desk(AuthServer())
+    old = desk.server.login()
+    desk.server.script.extend([answer, Denied()])
+    await desk.ask(old)
+    await asyncio.sleep(60)
+    assert await desk.ask(old) == Dead("answer_lost")
+    assert len(desk.server.presented) == 2
+
+
 @virtual_time
 async def test_a_doubt_ends_with_the_next_grant():
     """R10: the lost request had not been processed after all."""
@@ -137,6 +154,8 @@ async def test_a_misconfiguration_is_an_alarm():
         (None, RefreshEnded(outcome="granted")),
         (Denied(), RefreshEnded(outcome="denied", reason="invalid_grant")),
         (Throttled(5), RefreshEnded(outcome="throttled")),
+        (Throttled(5, answer_lost=True), RefreshEnded(outcome="throttled", ambiguous=True)),
+        (Misconfigured("x", answer_lost=True), RefreshEnded(outcome="misconfigured", reason="x", ambiguous=True)),
         (Misconfigured("invalid_scope"), RefreshEnded(outcome="misconfigured", reason="invalid_scope")),
         (LOST, RefreshEnded(outcome="unavailable", reason="reset", ambiguous=True)),
     ],

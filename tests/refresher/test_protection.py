@@ -189,6 +189,36 @@ async def test_a_probe_that_hangs_lets_another_one_try_after_five_seconds():
 
 
 @virtual_time
+async def test_hung_requests_hold_no_slot_once_patience_ends():
+    """B2, B4: when a server that hung is well again, all are served within five seconds, not at ``late_answer``."""
+    desk = Desk(AuthServer(), timeout=10, late_answer=30, max_concurrent=5, unknown_burst=5)
+    desk.server.script.extend([Late(29)] * 5)
+    pairs = logins(desk, 5)
+    hung = [desk.ticket(pair) for pair in pairs]
+    await asyncio.sleep(10 + 5)
+    found = await ask_each(desk, logins(desk, 20))
+    assert all(isinstance(f, Renewed) for f in found)
+    assert asyncio.get_running_loop().time() == 15
+    for ticket in hung:
+        assert isinstance(await ticket.outcome(100), Renewed)
+
+
+@virtual_time
+async def test_a_hung_request_gives_its_slot_back_once():
+    """B2: not again when its answer comes."""
+    desk = Desk(AuthServer(), timeout=10, late_answer=30, max_concurrent=2)
+    desk.server.script.append(Late(11))
+    await desk.ticket(desk.server.login()).outcome(100)
+    desk.server.script.extend([Late(1)] * 6)
+    before = len(desk.server.presented)
+    tickets = [desk.ticket(pair) for pair in logins(desk, 6)]
+    await ticks()
+    assert len(desk.server.presented) - before == 2
+    for ticket in tickets:
+        assert isinstance(await ticket.outcome(10), Renewed)
+
+
+@virtual_time
 async def test_however_long_the_outage_the_server_is_asked_about_every_five_seconds():
     desk = Desk(AuthServer())
     await open_the_breaker(desk)

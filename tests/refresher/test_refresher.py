@@ -18,7 +18,8 @@ async def test_a_bug_answers_its_waiters():
     found = await asyncio.gather(desk.ask(old), desk.ask(old))
     assert [code(f) for f in found] == ["internal_error"] * 2
     [notice] = desk.whats(Noticed)
-    assert notice == Noticed(what="refresh_failed", detail="ZeroDivisionError", alarm=True)
+    assert (notice.what, notice.detail, notice.alarm) == ("refresh_failed", "ZeroDivisionError", True)
+    assert notice.where.startswith("refresher/")
     assert isinstance(await desk.ask(old), Renewed)
 
 
@@ -70,7 +71,7 @@ async def test_a_stop_with_nothing_open_returns_at_once():
 
 @virtual_time
 async def test_an_errand_that_fails_is_told():
-    """X9: by the name of its error only."""
+    """X9: by the name of its error and its place only."""
     desk = Desk(AuthServer())
 
     async def broken(kind, key):
@@ -79,4 +80,6 @@ async def test_an_errand_that_fails_is_told():
     desk.store.get = broken
     desk.refresher.observe(Secret("rt"))
     await desk.settled()
-    assert desk.events == [Noticed(what="errand_failed", detail="RuntimeError", alarm=True)]
+    [notice] = desk.events
+    assert (notice.what, notice.detail, notice.alarm) == ("errand_failed", "RuntimeError", True)
+    assert notice.where.startswith("refresher/successors.py:")

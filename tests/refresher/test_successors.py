@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.core.families import Family, Stored
+from gateway.core.lifecycle import Dead, Renewed
 from gateway.core.secret import Secret
 from gateway.core.tokens import Obtained
 from gateway.refresher import Refresher, RefreshSettings
@@ -148,7 +149,7 @@ async def test_a_visit_prolongs_what_waits_and_nothing_else():
         if claim:
             await cache.claim(claim, NOW)
         clock.now = 3000
-        await cache.keep(await cache.find(visitor, NOW))
+        await cache.keep(await cache.find(visitor, NOW), "k1")
         clock.now = 86_400
         assert (await store.get("family", "k1") is not None) is prolonged
         assert (await store.get("member", "k0") is not None) is prolonged
@@ -159,8 +160,25 @@ async def test_a_visit_that_loses_a_race_overwrites_nothing():
     await chain(cache, 1)
     standing = await cache.find("k0", NOW)
     store.rivals = [lambda: cache.claim("k1", NOW)]
-    await cache.keep(standing)
+    await cache.keep(standing, "k1")
     assert (await cache.find("k1", NOW)).family.fully_claimed
+
+
+@virtual_time
+async def test_a_successor_that_was_waited_for_is_still_claimed():
+    """CONTRACT §4.3: a visit prolongs the successor's own place too, so the old pair ends a grace after its claim."""
+    desk = Desk(AuthServer(lifetime=100 * HOUR), unclaimed=24 * HOUR, grace=30)
+    old = desk.server.login()
+    new = (await desk.ask(old)).tokens
+    await asyncio.sleep(20 * HOUR)
+    assert (await desk.ask(old)).tokens.refresh == new.refresh
+    await asyncio.sleep(5 * HOUR)
+    desk.refresher.observe(new.refresh)
+    await desk.settled()
+    assert isinstance(await desk.ask(old), Renewed)
+    await asyncio.sleep(31)
+    assert await desk.ask(old) == Dead()
+    assert not desk.server.alive(new.refresh)
 
 
 @virtual_time

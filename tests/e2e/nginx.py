@@ -1,0 +1,83 @@
+"""A real nginx in front of the gateway, on a Unix socket, that caches whatever it may."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.programs import program
+
+CONFIGURATION = """
+daemon off;
+master_process off;
+pid {home}/pid;
+error_log {home}/error.log;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {home}/body;
+    proxy_temp_path {home}/proxy;
+    fastcgi_temp_path {home}/fastcgi;
+    uwsgi_temp_path {home}/uwsgi;
+    scgi_temp_path {home}/scgi;
+    proxy_cache_path {home}/cache keys_zone=all:1m;
+    server {{
+        listen unix:{socket};
+        location / {{
+            proxy_pass {gateway};
+            proxy_cache all;
+            proxy_cache_key $request_uri;
+            proxy_cache_valid any 10m;
+            proxy_ignore_headers Vary;
+            proxy_set_header If-None-Match $http_if_none_match;
+            add_header X-Cache $upstream_cache_status always;
+        }}
+    }}
+}}
+"""
+"""The most careless cache: one key for all users, Vary ignored, every status kept, conditions passed on."""
+
+
+@asynccontextmanager
+async def caching(gateway: str, home: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an nginx in front of ``gateway``. ``home`` is an empty folder with a short path."""
+    executable = program("nginx")
+    socket = home / "s"
+    configuration = home / "nginx.conf"
+    configuration.write_text(CONFIGURATION.format(home=home, socket=socket, gateway=gateway))
+    process = await asyncio.create_subprocess_exec(
+        *(executable, "-p", str(home), "-c", str(configuration), "-e", str(home / "error.log")),
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await _listening(process, socket, home / "error.log")
+        transport = httpx.AsyncHTTPTransport(uds=str(socket))
+        async with httpx.AsyncClient(transport=transport, base_url="http://nginx", timeout=60) as client:
+            yield client
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await process.wait()
+
+
+async def _listening(process: asyncio.subprocess.Process, socket: Path, errors: Path) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            if process.returncode is not None:
+                raise RuntimeError(_last_words(errors))
+            try:
+                _, writer = await asyncio.open_unix_connection(str(socket))
+            except (FileNotFoundError, ConnectionRefusedError):
+                await asyncio.sleep(0.005)
+                continue
+            writer.close()
+            await writer.wait_closed()
+            return
+
+
+def _last_words(errors: Path) -> str:
+    return f"nginx ended: {errors.read_text() if errors.exists() else 'without a word'}"
