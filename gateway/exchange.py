@@ -13,7 +13,6 @@ from gateway.core.lifecycle import (
     Alongside,
     Decision,
     Forward,
-    Outcome,
     Pass,
     Refresh,
     Refuse,
@@ -21,6 +20,7 @@ from gateway.core.lifecycle import (
     Settle,
     UpstreamAnswer,
 )
+from gateway.core.outcomes import Outcome
 from gateway.core.tokens import AccessToken
 
 _State = Pass | Forward | Alongside | Settle | Refresh

@@ -14,6 +14,7 @@ from gateway import log
 from gateway.app import build
 from gateway.config import Config
 from gateway.edge.protocol import GatewayProtocol
+from gateway.events import Emit, Noticed
 
 _BACKLOG = 4096
 
@@ -22,6 +23,10 @@ class _Server(uvicorn.Server):
     """uvicorn's, with signals that end in status 0 instead of being raised again."""
 
     _serving: asyncio.Task[object] | None = None
+
+    def __init__(self, config: uvicorn.Config, emit: Emit) -> None:
+        super().__init__(config)
+        self._emit = emit
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until the first signal has drained everything, or the second one has come."""
@@ -32,14 +37,20 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         self._serving = asyncio.current_task()
-        handled = (signal.SIGINT, signal.SIGTERM)
-        for number in handled:
-            loop.add_signal_handler(number, self._stop)
+        handlers = {signal.SIGINT: self._stop, signal.SIGTERM: self._stop, signal.SIGHUP: self._cannot_reload}
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
         try:
             yield
         finally:
-            for number in handled:
+            for number in handlers:
                 loop.remove_signal_handler(number)
+
+    def _cannot_reload(self) -> None:
+        """SIGHUP ends a process that does not handle it, and with it what clients have not fetched yet."""
+        self._emit(
+            Noticed(what="reload_not_supported", detail="the file is read at start only; restart to apply it")
+        )
 
     def _stop(self) -> None:
         """The first signal drains; a second one waits for nothing, not even for open flights."""
@@ -67,7 +78,7 @@ def run(config: Config) -> int:
         remedy = "Free it or set server.listen."
         print(f"gateway: cannot listen on {config.server.listen}: {reason}. {remedy}", file=sys.stderr)  # noqa: T201
         return 1
-    server = _Server(settings(config, build(config, emit).application))
+    server = _Server(settings(config, build(config, emit).application), emit)
     uvloop.run(server.serve(sockets=[sock]))
     return 0 if server.started else 1
 

@@ -10,8 +10,8 @@ from gateway.config.model import Route
 from gateway.config.upstream import Upstream as UpstreamConfig
 from gateway.core.claims import ClaimsPolicy
 from gateway.core.headers import TokenNames
-from gateway.core.lifecycle import Auth, Policy
 from gateway.core.paths import canonical
+from gateway.core.policy import Auth, Policy
 from gateway.core.routes import Router, Rule
 from gateway.core.token_requests import CustomSpec, RefreshSpec, StandardSpec
 from gateway.core.tokens import Windows

@@ -4,20 +4,9 @@ import pytest
 
 from gateway.core import errors
 from gateway.core.errors import ClientGone, GatewayError
-from gateway.core.lifecycle import (
-    Alongside,
-    Cause,
-    Dead,
-    Failed,
-    Forward,
-    Mismatched,
-    Pass,
-    Policy,
-    Refresh,
-    Refuse,
-    Renewed,
-    UpstreamAnswer,
-)
+from gateway.core.lifecycle import Alongside, Forward, Pass, Refresh, Refuse, UpstreamAnswer
+from gateway.core.outcomes import Cause, Dead, Failed, Mismatched, Renewed
+from gateway.core.policy import Policy
 from gateway.core.secret import Secret
 from gateway.core.tokens import Age, TokenSet
 from gateway.exchange import drive

@@ -14,7 +14,7 @@ from gateway.config.server import Errors, Log, Server, Store
 from gateway.config.tokens import AccessToken, OnExpired, OnUpstream401, Refresh
 from gateway.config.units import PositiveDuration
 from gateway.config.upstream import Upstream
-from gateway.core.lifecycle import Auth
+from gateway.core.policy import Auth
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 

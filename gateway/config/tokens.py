@@ -21,8 +21,8 @@ from gateway.config.scalars import (
 )
 from gateway.config.secrets import KeyValue
 from gateway.config.units import Duration, Leeway, Size
-from gateway.core.lifecycle import OnExpired as Expired
-from gateway.core.lifecycle import OnUpstream401 as Upstream401
+from gateway.core.policy import OnExpired as Expired
+from gateway.core.policy import OnUpstream401 as Upstream401
 
 FAMILIES = {
     "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),

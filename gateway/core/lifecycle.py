@@ -7,7 +7,7 @@
     Refresh   -> Forward | Relay | Refuse
     Pass, Relay and Refuse are ends.
 
-Rules, proven as properties in tests/core/test_lifecycle.py:
+Rules, proven as properties in tests/core/test_lifecycle_walks.py:
 - at most one refresh and at most two sends;
 - neither an expired nor an unverified token is ever forwarded;
 - whatever happens to a refresh, a token that is still valid is not refused, but for two users' tokens in one
@@ -16,59 +16,14 @@ Rules, proven as properties in tests/core/test_lifecycle.py:
 """
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import assert_never
 
 from gateway.core import errors
 from gateway.core.errors import Problem
-from gateway.core.tokens import AccessToken, Age, KeysUnavailable, Rejected, TokenSet
-
-
-class Auth(StrEnum):
-    """What a route asks of a request."""
-
-    REQUIRED = "required"
-    OPTIONAL = "optional"
-    OFF = "off"
-
-
-class OnExpired(StrEnum):
-    """What an expired token leads to."""
-
-    REFRESH = "refresh"
-    SIGNAL = "signal"
-    REJECT = "reject"
-
-
-class OnUpstream401(StrEnum):
-    """Which 401 of the API's leads to a refresh."""
-
-    INVALID_TOKEN = "invalid_token"  # noqa: S105  # the error code of RFC 6750 §3.1
-    ANY = "any"
-    NEVER = "never"
-
-
-class Cause(StrEnum):
-    """Why new tokens came: the values of ``X-Token-Refreshed``."""
-
-    JOINED = "joined"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-    AHEAD = "ahead"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What holds for one route."""
-
-    auth: Auth = Auth.REQUIRED
-    on_expired: OnExpired = OnExpired.REFRESH
-    on_upstream_401: OnUpstream401 = OnUpstream401.INVALID_TOKEN
-    audience: frozenset[str] = frozenset()
-    allow_refresh_alone: bool = False
-    pass_sender_bound: bool = False
-    min_interval: float = 30.0
-    signal_status: int = 511
+from gateway.core.outcomes import Cause, Dead, Failed, Mismatched, Outcome, Renewed
+from gateway.core.policy import Auth, OnExpired, OnUpstream401, Policy
+from gateway.core.tokens import AccessToken, Age, KeysUnavailable, Rejected
 
 
 class Absent(Enum):
@@ -82,40 +37,6 @@ class Absent(Enum):
 
 
 Presented = AccessToken | Rejected | KeysUnavailable | Absent
-
-
-# Outcomes of a refresh: values, because they are inputs to a decision.
-
-
-@dataclass(frozen=True, slots=True)
-class Renewed:
-    """New tokens."""
-
-    tokens: TokenSet
-    joined: bool
-    """They came from another request's flight or from the successor cache."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dead:
-    """The authorization server no longer accepts the refresh token."""
-
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatched:
-    """The new tokens are another user's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """No new tokens now; the credentials stay usable."""
-
-    problem: Problem
-
-
-Outcome = Renewed | Dead | Mismatched | Failed
 
 
 # Ends

@@ -7,8 +7,8 @@ paths, one for prefixes, asked once for each slash of the path that some prefix 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gateway.core.lifecycle import Policy
 from gateway.core.paths import canonical
+from gateway.core.policy import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

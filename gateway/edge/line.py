@@ -17,7 +17,8 @@ from gateway.core.headers import (
     values,
     without_requested,
 )
-from gateway.core.lifecycle import Cause, Failed, Outcome, Refresh, Renewed, Settle, UpstreamAnswer
+from gateway.core.lifecycle import Refresh, Settle, UpstreamAnswer
+from gateway.core.outcomes import Cause, Failed, Outcome, Renewed
 from gateway.core.routes import Rule
 from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken, patience

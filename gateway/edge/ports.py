@@ -4,7 +4,7 @@ from typing import Protocol
 
 from gateway.core.credentials import Carried, Presenter
 from gateway.core.headers import Header, Headers, TokenNames
-from gateway.core.lifecycle import Cause, Outcome
+from gateway.core.outcomes import Cause, Outcome
 from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken, KeysUnavailable, Rejected, TokenSet
 

@@ -12,8 +12,9 @@ from gateway.core.credentials import Carried
 from gateway.core.errors import ClientGone, GatewayError, Problem
 from gateway.core.forwarding import Forwarding, Peer
 from gateway.core.headers import Headers, is_preflight, values
-from gateway.core.lifecycle import Absent, Arrived, Auth, OnUpstream401, Policy, Presented
+from gateway.core.lifecycle import Absent, Arrived, Presented
 from gateway.core.methods import IDEMPOTENT
+from gateway.core.policy import Auth, OnUpstream401, Policy
 from gateway.core.routes import Router, Rule
 from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken

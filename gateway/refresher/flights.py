@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from gateway.core import errors
 from gateway.core.credentials import Presenter
-from gateway.core.lifecycle import Failed, Mismatched, Outcome, Renewed
+from gateway.core.outcomes import Failed, Mismatched, Outcome, Renewed
 from gateway.core.secret import Secret
 
 _TOO_SLOW = errors.AUTH_SERVER_UNAVAILABLE.because(

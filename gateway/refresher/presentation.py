@@ -13,7 +13,7 @@ from gateway.core.bounded import Bounded
 from gateway.core.credentials import Presenter
 from gateway.core.errors import Problem
 from gateway.core.grants import Answer, Denied, Grant, Misconfigured, Throttled, Unavailable, answer_lost
-from gateway.core.lifecycle import Dead, Failed
+from gateway.core.outcomes import Dead, Failed
 from gateway.core.secret import Secret
 from gateway.events import Emit, Noticed, RefreshEnded
 from gateway.refresher.addresses import AddressLimit, network

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from gateway.core import errors
 from gateway.core.bounded import Bounded
 from gateway.core.credentials import Presenter
-from gateway.core.lifecycle import Failed, Outcome
+from gateway.core.outcomes import Failed, Outcome
 from gateway.core.secret import Secret
 from gateway.events import Emit, fault
 from gateway.refresher.flights import Answered, Flight, Flights, Ticket

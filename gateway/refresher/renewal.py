@@ -13,7 +13,7 @@ from gateway.core import errors
 from gateway.core.errors import Problem
 from gateway.core.families import Stored
 from gateway.core.grants import Grant
-from gateway.core.lifecycle import Dead, Failed, Mismatched, Outcome, Renewed
+from gateway.core.outcomes import Dead, Failed, Mismatched, Outcome, Renewed
 from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken, Age, KeysUnavailable, Obtained, Rejected, TokenSet
 from gateway.events import Emit, Noticed

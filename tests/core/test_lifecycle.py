@@ -7,23 +7,16 @@ from gateway.core.lifecycle import (
     Absent,
     Alongside,
     Arrived,
-    Auth,
-    Cause,
-    Dead,
-    Failed,
     Forward,
-    Mismatched,
-    OnExpired,
-    OnUpstream401,
     Pass,
-    Policy,
     Refresh,
     Refuse,
     Relay,
-    Renewed,
     Settle,
     UpstreamAnswer,
 )
+from gateway.core.outcomes import Cause, Dead, Failed, Mismatched, Renewed
+from gateway.core.policy import Auth, OnExpired, OnUpstream401, Policy
 from gateway.core.secret import Secret
 from gateway.core.tokens import Age, KeysUnavailable, Obtained, Rejected, TokenSet
 from tests.core.making import API, AT, NOW, access_token, living

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.lifecycle import Auth, Policy
+from gateway.core.policy import Auth, Policy
 from gateway.core.routes import Router, Rule
 
 DEFAULT = Rule(upstream="default")

@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from gateway.core.credentials import Carried
 from gateway.core.headers import TokenNames
-from gateway.core.lifecycle import Absent, Cause
+from gateway.core.lifecycle import Absent
+from gateway.core.outcomes import Cause
 from gateway.core.secret import Secret
 from gateway.core.tokens import TokenSet
 from gateway.credentials.header import HeaderCredentials

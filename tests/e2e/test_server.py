@@ -116,6 +116,18 @@ def test_it_says_where_it_listens_and_ends_with_status_0(tmp_path, listener, num
         is_clean(running)
 
 
+def test_a_reload_that_is_not_built_yet_ends_nothing(tmp_path, listener):
+    """CONTRACT §8: SIGHUP would kill a process that does not handle it."""
+    with gateway(tmp_path, sections(tmp_path, listener)) as running:
+        with under_way(running, listener, (token(), None)) as (client, api):
+            running.process.send_signal(signal.SIGHUP)
+            api.sendall(OK)
+            assert whole(client).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert running.stop() == 0
+        assert "reload_not_supported" in running.log.read_text()
+        is_clean(running)
+
+
 def test_a_request_under_way_is_finished_first(tmp_path, listener):
     """B23: nobody new is accepted; who is inside gets the whole answer."""
     with gateway(tmp_path, sections(tmp_path, listener)) as running:

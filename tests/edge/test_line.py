@@ -5,7 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.core.lifecycle import Cause, Policy, Refresh
+from gateway.core.lifecycle import Refresh
+from gateway.core.outcomes import Cause
+from gateway.core.policy import Policy
 from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken, Schedule, Verified
 from gateway.edge.line import ProxyLine

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.core.credentials import Presenter
 from gateway.core.grants import Denied, Grant, Unavailable
-from gateway.core.lifecycle import Renewed
+from gateway.core.outcomes import Renewed
 from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken, Verified, Windows, schedule
 from gateway.refresher import Refresher, RefreshSettings

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.core.grants import Grant
-from gateway.core.lifecycle import Failed, Mismatched, Renewed
+from gateway.core.outcomes import Failed, Mismatched, Renewed
 from gateway.core.tokens import Age
 from tests.refresher.support import HOUR, AuthServer, Desk, Late, code, pair_of, slow_store
 from tests.refresher.virtual import ticks, virtual_time, wall

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.core.grants import Grant
-from gateway.core.lifecycle import Renewed
+from gateway.core.outcomes import Renewed
 from gateway.core.secret import Secret
 from gateway.core.tokens import KeysUnavailable, Rejected
 from gateway.events import Noticed

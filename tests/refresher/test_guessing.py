@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from gateway.core.grants import Denied, Misconfigured, Throttled, Unavailable
-from gateway.core.lifecycle import Dead, Renewed
+from gateway.core.outcomes import Dead, Renewed
 from gateway.core.secret import Secret
 from tests.refresher.support import HOUR, AuthServer, Desk, Late, Slow, ask_each, code, logins
 from tests.refresher.virtual import ticks, virtual_time

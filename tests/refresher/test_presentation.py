@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.core.grants import Denied, Misconfigured, Throttled, Unavailable
-from gateway.core.lifecycle import Dead, Renewed
+from gateway.core.outcomes import Dead, Renewed
 from gateway.core.secret import Secret
 from gateway.events import Noticed, RefreshEnded
 from tests.refresher.support import HOUR, AuthServer, Desk, Late, Lost, code

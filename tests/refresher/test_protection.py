@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.core.grants import Denied, Misconfigured, Throttled, Unavailable
-from gateway.core.lifecycle import Failed, Renewed
+from gateway.core.outcomes import Failed, Renewed
 from tests.refresher.support import AuthServer, Desk, Late, Slow, ask_each, code, logins
 from tests.refresher.virtual import ticks, virtual_time
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.core.lifecycle import Renewed
+from gateway.core.outcomes import Renewed
 from gateway.core.secret import Secret
 from gateway.events import Noticed
 from tests.refresher.support import AuthServer, Desk, Late, code

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.core.families import Family, Member, Stored, dump_family, dump_member
 from gateway.core.grants import Denied
-from gateway.core.lifecycle import Dead, Renewed
+from gateway.core.outcomes import Dead, Renewed
 from gateway.core.secret import Secret
 from gateway.core.tokens import Obtained
 from gateway.events import Noticed

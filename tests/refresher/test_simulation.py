@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.core.grants import Throttled, Unavailable
-from gateway.core.lifecycle import Dead, Failed, Mismatched, Renewed
+from gateway.core.outcomes import Dead, Failed, Mismatched, Renewed
 from tests.refresher.support import AuthServer, Desk, Late, Lost
 from tests.refresher.virtual import VirtualLoop, ticks, wall
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.core.lifecycle import Dead, Mismatched, Renewed
+from gateway.core.outcomes import Dead, Mismatched, Renewed
 from gateway.events import Noticed
 from tests.refresher.support import HOUR, AuthServer, Desk, Late, code, pair_of, slow_store
 from tests.refresher.virtual import ticks, virtual_time

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.core.families import Family, Stored
-from gateway.core.lifecycle import Dead, Renewed
+from gateway.core.outcomes import Dead, Renewed
 from gateway.core.secret import Secret
 from gateway.core.tokens import Obtained
 from gateway.refresher import Refresher, RefreshSettings
