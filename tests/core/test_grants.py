@@ -12,6 +12,7 @@ from gateway.core.grants import (
     Misconfigured,
     Throttled,
     Unavailable,
+    answer_lost,
     read_answer,
     retry_after,
 )
@@ -314,3 +315,20 @@ def test_whatever_the_bytes_there_is_an_answer(status, body, headers, spec):
         assert text.isprintable()
         assert " " not in text
         assert found.expires_in is None or 0 <= found.expires_in < math.inf
+
+
+@pytest.mark.parametrize(
+    ("answer", "lost"),
+    [
+        (Grant(Secret("at")), False),
+        (Unavailable("reset", ambiguous=True), True),
+        (Unavailable("refused", ambiguous=False), False),
+        (Denied(answer_lost=True), True),
+        (Denied(), False),
+        (Throttled(1, answer_lost=True), True),
+        (Misconfigured("invalid_client", answer_lost=True), True),
+    ],
+)
+def test_a_grant_ends_every_doubt_and_nothing_else_does(answer, lost):
+    """B2b, R10"""
+    assert answer_lost(answer) is lost
