@@ -18,6 +18,7 @@ class RequestEnded:
     request_id: str
     method: str
     path: str
+    """As sent, without the query."""
     route: str
     status: int
     """0: the client left before an answer began."""
@@ -25,6 +26,8 @@ class RequestEnded:
     """The name of the state that decided: forward, pass, alongside, refresh, refuse."""
     code: str | None = None
     reason: str | None = None
+    detail: str | None = None
+    """What a client was told where it was refused; quotes nothing of its request."""
     refreshed: str | None = None
     """The value of ``X-Token-Refreshed``."""
     duration: float = 0.0

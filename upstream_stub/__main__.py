@@ -75,7 +75,8 @@ def main(
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(auth, host, auth_port, api_port))
     except OSError as error:
-        click.echo(f"cannot listen: {error.strerror}; choose other ports", err=True)
+        ports = f"{auth_port} (--auth-port) and {api_port} (--api-port)"
+        click.echo(f"the stub cannot listen on {host}, ports {ports}: {error.strerror}. Free both.", err=True)
         sys.exit(1)
 
 

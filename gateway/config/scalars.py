@@ -128,6 +128,10 @@ def listed(example: str) -> BeforeValidator:
 
 
 def _one_or_more(value: object) -> object:
+    if isinstance(value, str) and value.startswith("["):
+        raise bad(
+            "looks like a list and is not one", 'write a text, or a list: ["api"] (in the environment as JSON)'
+        )
     return (value,) if isinstance(value, str) else value
 
 

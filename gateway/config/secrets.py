@@ -6,6 +6,7 @@ usual slip is to write the secret itself there.
 
 import base64
 import binascii
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -139,6 +140,8 @@ def secret(value: object, info: ValidationInfo) -> Secret:
         return _referenced(value, info)
     if not isinstance(value, str):
         raise bad("is not a secret", _REMEDY)
+    if re.fullmatch(r"\$\{?\w+\}?", value):
+        raise bad("looks like a shell variable, which nobody expands here", 'write { env = "NAME" }')
     return Secret(_filled(str(value), "is an empty secret"))
 
 

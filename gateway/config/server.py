@@ -68,7 +68,7 @@ class Server(Section):
     shutdown_timeout: Duration = default("20s")
     """How long requests and streams may go on after SIGTERM; token requests are awaited up to `late_answer`."""
     gateway_prefix: OwnPrefix = default("/_gateway/")
-    """The path prefix of the gateway's own endpoints; nothing under it reaches an upstream."""
+    """The path prefix kept for the gateway's own endpoints (none yet); nothing under it reaches an upstream."""
 
 
 Realm = Annotated[Text, Field(pattern=_QUOTABLE), WithJsonSchema({"type": "string", "pattern": _QUOTABLE})]
@@ -107,6 +107,6 @@ class Log(Section):
     level: Annotated[Literal["debug", "info", "warning", "error"], one_of("debug", "info", "warning", "error")] = (
         default("info")
     )
-    """The least severe event that is logged."""
+    """The least severe event that is logged. `info`: refreshes and refusals; `debug`: every request."""
     format: Annotated[Literal["auto", "console", "json"], one_of("auto", "console", "json")] = default("auto")
     """`console` for people, `json` for machines (one object a line), `auto`: console in a terminal."""

@@ -14,6 +14,8 @@ from gateway.config.shape import Loc, field_of, keys, table_of
 NOT_BUILT = {
     "admin": "the admin listener",
     "cors": "answering CORS for the API",
+    "metrics": "metrics",
+    "websocket": "WebSocket",
     "server.header_timeout": "a timeout for request headers",
     "server.express": "the fast lane",
     "auth_server.profile": "a profile of a known authorization server",

@@ -25,6 +25,7 @@ class Problems:
             (b"content-type", media),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
+            (b"x-request-id", request_id.encode()),
         ]
         if problem.status == 401:  # noqa: PLR2004
             error = b', error="invalid_token"' if problem.token_presented else b""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, replace
@@ -243,15 +244,23 @@ class _Call:
         return RequestEnded(
             request_id=self._request_id,
             method=self._scope["method"],
-            path=self._scope["path"],
+            path=self._path(),
             route=self._route,
             status=self._status(),
             decision=self._decision,
             code=problem.code if problem is not None else None,
             reason=problem.reason if problem is not None else None,
+            detail=problem.detail if problem is not None else None,
             refreshed=refreshed.value if refreshed is not None else None,
             duration=time.monotonic() - self._started,
         )
+
+    def _path(self) -> str:
+        """Undecoded, so that the log shows what made a path ambiguous; without query and fragment (X9)."""
+        target = self._connection.target if self._connection is not None else b""
+        if not target.startswith(b"/"):
+            return str(self._scope["path"])
+        return re.split(rb"[?#]", target, maxsplit=1)[0].decode("latin-1")
 
     def _status(self) -> int:
         if self._line is not None:

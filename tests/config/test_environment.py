@@ -113,3 +113,10 @@ def test_a_variable_that_could_mean_two_keys_is_a_problem(tmp_path):
 
 def test_other_variables_are_none_of_our_business(tmp_path):
     loaded(tmp_path, "", {"GATEWAY_SERVER__LISTEN": "x", "SERVER": "x", "GATEWAY": "x", "STORE": "x"})
+
+
+def test_a_list_that_is_no_json_is_not_taken_for_text(tmp_path):
+    """O1: every token would be refused, and nothing would say why."""
+    [(path, told)] = said(tmp_path, "", {"GATEWAY__ACCESS_TOKEN__AUDIENCE": '["api2"'})
+    assert path == "access_token.audience"
+    assert "looks like a list and is not one" in told

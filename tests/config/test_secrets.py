@@ -184,3 +184,12 @@ def test_a_ca_file_holds_certificates(tmp_path):
     text = '[upstream]\nurl = "https://api"\nca_file = '
     assert loaded(tmp_path, f'{text}"ca.pem"').upstream.ca_file == tmp_path / "ca.pem"
     assert "a file without PEM certificates" in said(tmp_path, f'{text}"text.pem"')[0][1]
+
+
+@pytest.mark.parametrize("literal", ["$GATEWAY_CLIENT_SECRET", "${GATEWAY_CLIENT_SECRET}"])
+def test_a_shell_variable_is_not_taken_for_a_secret(tmp_path, literal):
+    """O1: it would be sent as it stands, and refused as invalid_client at the first refresh."""
+    text = f'[auth_server]\nclient_secret = "{literal}"\n'
+    assert any(
+        "nobody expands here" in told for path, told in said(tmp_path, text) if path == "auth_server.client_secret"
+    )

@@ -98,7 +98,7 @@ EXPECTANT = b"POST /early-413?mode=%s HTTP/1.1\r\nHost: x\r\nContent-Length: 100
 async def test_an_early_answer_comes_before_the_body(client, mode):
     """B15: three ways to treat the body that nobody wants."""
     reader, writer = await raw_request(client.listener, EXPECTANT % mode)
-    assert await reader.readuntil(b"\r\n") == b"HTTP/1.1 413 Request Entity Too Large\r\n"
+    assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 413 ")  # Python 3.13 has another phrase
     assert (await reader.readuntil(b'"too large"}')).count(b"\r\n\r\n") == 1
     if mode == b"close":
         assert await reader.read() == b""
