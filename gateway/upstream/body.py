@@ -141,6 +141,7 @@ class Upload:
         transport = self._sender.transport
         if transport.is_closing():  # uvloop raises; the connection is about to say how it was lost
             return
-        transport.writelines(pieces)
+        # Not writelines: asyncio's own, from Python 3.12 on, never calls pause_writing, and the memory would fill.
+        transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         self._unsent = transport.get_write_buffer_size()
         self._sender.upload_progressed()
