@@ -283,7 +283,12 @@ async def test_started_it_renews_by_itself_and_ends():
         keys.start()
         async with asyncio.timeout(10):
             await third.wait()
+        assert keys._keeper is not None
+        assert not keys._keeper.done()
         await keys.close()
+        assert keys._keeper.done()
+        assert not keys._fetch.running
+        assert keys.current() is not None
     await source(url).close()
 
 

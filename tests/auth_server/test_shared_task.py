@@ -48,6 +48,11 @@ async def test_its_end_is_not_the_end_of_those_who_wait():
     shared = SharedTask(asyncio.Event().wait)
     waiter = asyncio.create_task(shared.join())
     await asyncio.sleep(0)
+    assert shared.running
     await shared.cancel()
     await waiter
-    await SharedTask(asyncio.Event().wait).cancel()
+    assert not shared.running
+    assert not waiter.cancelled()
+    never_started = SharedTask(asyncio.Event().wait)
+    await never_started.cancel()
+    assert not never_started.running

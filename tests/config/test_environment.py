@@ -112,7 +112,8 @@ def test_a_variable_that_could_mean_two_keys_is_a_problem(tmp_path):
 
 
 def test_other_variables_are_none_of_our_business(tmp_path):
-    loaded(tmp_path, "", {"GATEWAY_SERVER__LISTEN": "x", "SERVER": "x", "GATEWAY": "x", "STORE": "x"})
+    others = {"GATEWAY_SERVER__LISTEN": "x", "SERVER": "x", "GATEWAY": "x", "STORE": "x"}
+    assert loaded(tmp_path, "", others) == loaded(tmp_path, "", {})
 
 
 def test_a_list_that_is_no_json_is_not_taken_for_text(tmp_path):

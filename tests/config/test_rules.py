@@ -191,12 +191,13 @@ def test_a_route_that_cannot_be_reached_or_leads_nowhere_is_refused(tmp_path, on
 
 @pytest.mark.parametrize("text", GOOD, ids=lambda v: str(v)[:50])
 def test_a_sensible_combination_is_accepted(tmp_path, text):
-    loaded(tmp_path, text, ENVIRON)
+    assert said(tmp_path, text, ENVIRON) == []
 
 
 def test_an_upstream_over_plain_http_may_be_anywhere(tmp_path):
     """Only the authorization server insists on TLS: an API often is on a private network."""
-    loaded(tmp_path, '[upstream]\nurl = "http://api.internal:80"')
+    config = loaded(tmp_path, '[upstream]\nurl = "http://api.internal:80"')
+    assert (config.upstream.url.scheme, config.upstream.url.host) == ("http", "api.internal")
 
 
 def test_a_ca_file_needs_https(tmp_path):
