@@ -1,5 +1,6 @@
 """The composition root: a ``Config`` in, a running application out. The only file that knows every other."""
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from gateway.auth_server.outbound import Outbound, OutboundSettings
 from gateway.auth_server.verification import Verifier
 from gateway.config import Config
 from gateway.config.addresses import Url
+from gateway.core.cors import OURS_TO_READ, CorsPolicy, listing
 from gateway.core.forwarding import FIELDS, PREFIX, Forwarding
 from gateway.core.headers import RequestFilter, ResponseFilter, TokenNames
+from gateway.core.hops import Via
 from gateway.credentials.header import HeaderCredentials
 from gateway.edge.asgi import Application
-from gateway.edge.cors import Allowances
+from gateway.edge.cors import Cors, OwnCors, PassedCors
 from gateway.edge.endpoints import endpoints
 from gateway.edge.line import Fittings
 from gateway.edge.problems import Problems
@@ -30,6 +33,7 @@ from gateway.judge import Judge
 from gateway.refresher import Refresher
 from gateway.store.memory import MemoryStore
 from gateway.upstream import Upstream, UpstreamRequest
+from gateway.websocket import Tunnels
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,10 @@ def build(config: Config, emit: Emit) -> Gateway:
     client = _auth_client(config, outbound, discovery, emit)
     store = MemoryStore(config.store.max_entries, time.monotonic)
     refresher = Refresher(client, judge, store, settings.refreshing(config), emit=emit)
-    upstreams = {name: Upstream(settings.upstream(u)) for name, u in settings.upstreams(config).items()}
+    upstreams = {
+        name: Upstream(settings.upstream(configured, settings.lanes(config, name)))
+        for name, configured in settings.upstreams(config).items()
+    }
     problems = Problems(config.errors.envelope, config.errors.realm, config.credentials.scheme)
     names = settings.token_names(config)
     proxy = Proxy(
@@ -126,18 +133,33 @@ def _auth_client(config: Config, outbound: Outbound, discovery: Discovery | None
 def _fittings(config: Config, names: TokenNames, refresher: Refresher, problems: Problems) -> Fittings:
     credentials = config.credentials
     bound = config.access_token.sender_bound == "pass"
-    expose = b", ".join(names.response)
     return Fittings(
         credentials=HeaderCredentials(names, credentials.scheme, sender_bound=bound),
         refresher=refresher,
         problems=problems,
-        allowances=Allowances(expose),
-        response_filter=ResponseFilter(names),
-        expose=expose,
+        allowances=_cors(config, names),
+        via=Via(config.server.via or f"evergreen-{secrets.token_hex(4)}"),
+        response_filter=ResponseFilter(names, own_cors=config.cors is not None),
         vary=b", ".join((names.access, names.refresh)),
         timeout=config.auth_server.timeout,
         ahead_wait=config.refresh.ahead_wait,
+        tunnels=Tunnels(settings.tunnels(config)),
     )
+
+
+def _cors(config: Config, names: TokenNames) -> Cors:
+    cors = config.cors
+    if cors is None:
+        return PassedCors(b", ".join(names.response), names.refresh)
+    policy = CorsPolicy(
+        origins=frozenset(origin.encode() for origin in cors.allow_origins),
+        methods=", ".join(cors.allow_methods).encode(),
+        headers=listing((names.access, names.refresh), [name.encode() for name in cors.allow_headers]),
+        expose=listing(names.response, OURS_TO_READ, [name.encode() for name in cors.expose_headers]),
+        credentials=cors.allow_credentials,
+        max_age=int(cors.max_age),
+    )
+    return OwnCors(policy)
 
 
 def _targets(config: Config, names: TokenNames, upstreams: dict[str, Upstream]) -> dict[str, Target]:
@@ -160,5 +182,12 @@ def _targets(config: Config, names: TokenNames, upstreams: dict[str, Upstream]) 
 
 
 async def _send(upstream: Upstream, outgoing: Outgoing) -> Response:
-    request = UpstreamRequest(outgoing.method, outgoing.target, outgoing.headers, outgoing.body)
+    request = UpstreamRequest(
+        outgoing.method,
+        outgoing.target,
+        outgoing.headers,
+        outgoing.body,
+        lane=outgoing.lane,
+        upgrade=outgoing.upgrade,
+    )
     return await upstream.send(request, response_timeout=outgoing.response_timeout)

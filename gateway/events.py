@@ -32,6 +32,10 @@ class RequestEnded:
     """The value of ``X-Token-Refreshed``."""
     duration: float = 0.0
     """Seconds."""
+    closed_by: str | None = None
+    """A WebSocket's: who ended it, ``client``, ``upstream`` or ``gateway``."""
+    close_code: int | None = None
+    """A WebSocket's: RFC 6455 §7.4; 1005: none was given, 1006: that side vanished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,26 @@ class Noticed:
     where: str = ""
     """File and line of our own code."""
     request_id: str = ""
+
+
+class Repeated:
+    """What happens thousands of times a second is told once, and then once for each ``every`` seconds (B27)."""
+
+    def __init__(self, what: str, detail: str, *, every: float = 10.0) -> None:
+        self._what = what
+        self._detail = detail
+        self._every = every
+        self._silent_until = float("-inf")
+        self._untold = 0
+
+    def happened(self, now: float) -> Noticed | None:
+        """Once more, at ``now`` (monotonic seconds): what to tell of it, and of the times that were not told."""
+        self._untold += 1
+        if now < self._silent_until:
+            return None
+        self._silent_until = now + self._every
+        times, self._untold = self._untold, 0
+        return Noticed(what=self._what, detail=self._detail if times == 1 else f"{self._detail} ({times} times)")
 
 
 Event = RequestEnded | RefreshEnded | Noticed

@@ -6,6 +6,9 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 import uvloop
@@ -13,20 +16,24 @@ import uvloop
 from gateway import log
 from gateway.app import build
 from gateway.config import Config
+from gateway.descriptors import client_connections, raise_limit
 from gateway.edge.protocol import GatewayProtocol
 from gateway.events import Emit, Noticed
+from gateway.settings import listening, pools
 
 _BACKLOG = 4096
 
 
-class _Server(uvicorn.Server):
+class GatewayServer(uvicorn.Server):
     """uvicorn's, with signals that end in status 0 instead of being raised again."""
 
     _serving: asyncio.Task[object] | None = None
 
-    def __init__(self, config: uvicorn.Config, emit: Emit) -> None:
+    def __init__(self, config: uvicorn.Config, emit: Emit, *, handshake_timeout: float) -> None:
+        """Args: handshake_timeout: how long a TLS handshake may take; seconds."""
         super().__init__(config)
         self._emit = emit
+        self._handshake_timeout = handshake_timeout
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until the first signal has drained everything, or the second one has come."""
@@ -59,7 +66,30 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Says where it listens once it does."""
+        """Listen on ``sockets``: as uvicorn's own, but for the time that a TLS handshake may take (D2)."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            self.should_exit = True
+            return
+        config, loop = self.config, asyncio.get_running_loop()
+        protocol = partial(
+            cast("Any", config.http_protocol_class),
+            config=config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        tls = {"ssl": config.ssl, "ssl_handshake_timeout": self._handshake_timeout} if config.is_ssl else {}
+        self.servers = [
+            await loop.create_server(protocol, sock=sock, backlog=config.backlog, **cast("Any", tls))
+            for sock in sockets or []
+        ]
+        self.started = True
+
+
+class _AnnouncedServer(GatewayServer):
+    """Says where it listens once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started and sockets:
             host, port = sockets[0].getsockname()[:2]
@@ -78,17 +108,30 @@ def run(config: Config) -> int:
         remedy = "Free it or set server.listen."
         print(f"gateway: cannot listen on {config.server.listen}: {reason}. {remedy}", file=sys.stderr)  # noqa: T201
         return 1
-    server = _Server(settings(config, build(config, emit).application), emit)
+    most = _most_clients(config, emit)
+    uvicorns = settings(config, build(config, emit).application, max_connections=most)
+    server = _AnnouncedServer(uvicorns, emit, handshake_timeout=config.server.header_timeout)
     uvloop.run(server.serve(sockets=[sock]))
     return 0 if server.started else 1
 
 
-def settings(config: Config, application: object) -> uvicorn.Config:
-    """Uvicorn's configuration: what it adds on its own is off."""
+def _most_clients(config: Config, emit: Emit) -> int:
+    """How many may be connected at once: what the file says, as far as the descriptors suffice (B27)."""
+    possible = client_connections(raise_limit(), pools(config))
+    wanted = config.server.max_connections
+    if wanted > possible:
+        remedy = f"server.max_connections is {wanted}, and {possible} fit in; raise the process's limit (ulimit -n)"
+        emit(Noticed(what="few_descriptors", detail=remedy))
+    return min(wanted or possible, possible)
+
+
+def settings(config: Config, application: object, *, max_connections: int = 0) -> uvicorn.Config:
+    """Uvicorn's configuration: what it adds on its own is off. ``max_connections``: of clients; 0: any number."""
     tls = config.server.tls
+    listener = replace(listening(config), max_connections=max_connections or config.server.max_connections)
     return uvicorn.Config(
         application,  # type: ignore[arg-type]  # an ASGI 3 callable
-        http=GatewayProtocol,
+        http=cast("Any", partial(GatewayProtocol, settings=listener)),
         ws="none",
         loop="none",
         lifespan="on",

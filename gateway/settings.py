@@ -2,6 +2,7 @@
 
 import secrets
 import ssl
+from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.auth_server.verification import VerificationPolicy
@@ -10,14 +11,16 @@ from gateway.config.model import Route
 from gateway.config.upstream import Upstream as UpstreamConfig
 from gateway.core.claims import ClaimsPolicy
 from gateway.core.headers import TokenNames
+from gateway.core.heads import Limits
 from gateway.core.paths import canonical
 from gateway.core.policy import Auth, Policy
 from gateway.core.routes import Router, Rule
 from gateway.core.token_requests import CustomSpec, RefreshSpec, StandardSpec
 from gateway.core.tokens import Windows
-from gateway.edge.arrival import Limits
+from gateway.edge.listener import LINGER, ListenerSettings
 from gateway.refresher import RefreshSettings
 from gateway.upstream import UpstreamSettings
+from gateway.websocket import TunnelSettings
 
 
 def path(path: object) -> str | None:
@@ -119,7 +122,43 @@ def limits(config: Config) -> Limits:
     """Bounds on what a client may send."""
     server = config.server
     return Limits(
-        header_bytes=server.max_header_bytes, target_bytes=server.max_target_bytes, body_bytes=server.max_body
+        header_bytes=server.max_header_bytes,
+        header_fields=server.max_header_fields,
+        target_bytes=server.max_target_bytes,
+        body_bytes=server.max_body,
+    )
+
+
+def listening(config: Config) -> ListenerSettings:
+    """What a client may do to its connection."""
+    server = config.server
+    return ListenerSettings(
+        limits=limits(config),
+        header_timeout=server.header_timeout,
+        idle_timeout=server.idle_timeout,
+        body_timeout=server.body_timeout,
+        send_timeout=server.send_timeout,
+        linger=min(server.idle_timeout, LINGER),
+        min_data_rate=float(server.min_data_rate),
+        max_connections=server.max_connections,
+    )
+
+
+def pools(config: Config) -> list[int]:
+    """The most connections that may be open on behalf of clients: to each upstream, tunnelled, for refreshes."""
+    each = [u.max_connections for u in upstreams(config).values()]
+    return [*each, config.websocket.max_connections, config.auth_server.max_concurrent]
+
+
+def tunnels(config: Config) -> TunnelSettings:
+    """What a WebSocket may cost."""
+    websocket = config.websocket
+    return TunnelSettings(
+        max_connections=websocket.max_connections,
+        max_message=websocket.max_message,
+        ping_interval=websocket.ping_interval,
+        ping_timeout=websocket.ping_timeout,
+        close_timeout=websocket.close_timeout,
     )
 
 
@@ -129,6 +168,7 @@ def policy(config: Config, route: Route | None) -> Policy:
     common = Policy(
         on_expired=refresh.on_expired,
         on_upstream_401=refresh.on_upstream_401,
+        on_open_stream=refresh.on_open_stream,
         audience=frozenset(token.audience),
         allow_refresh_alone=refresh.allow_refresh_alone,
         pass_sender_bound=token.sender_bound == "pass",
@@ -142,6 +182,7 @@ def policy(config: Config, route: Route | None) -> Policy:
         auth=route.auth,
         on_expired=route.on_expired or common.on_expired,
         on_upstream_401=route.on_upstream_401 or common.on_upstream_401,
+        on_open_stream=route.on_open_stream or common.on_open_stream,
         audience=common.audience if route.audience is None else frozenset(route.audience),
     )
 
@@ -155,12 +196,12 @@ def audiences(config: Config) -> frozenset[str]:
 
 def router(config: Config) -> Router:
     """All routes, and the defaults."""
-    rules = [_rule(config, route) for route in config.routes]
+    rules = [_rule(config, route, lane) for lane, route in enumerate(config.routes, 1)]
     confined = any(upstream.url.path for upstream in upstreams(config).values())
     return Router(rules, Rule(policy=policy(config, None)), confined=confined)
 
 
-def _rule(config: Config, route: Route) -> Rule:
+def _rule(config: Config, route: Route, lane: int) -> Rule:
     written = route.match.encode()
     literal = written.removesuffix(b"*")
     return Rule(
@@ -170,10 +211,18 @@ def _rule(config: Config, route: Route) -> Rule:
         upstream=route.upstream or "",
         strip_prefix=(route.strip_prefix or "").encode(),
         response_timeout=route.response_timeout,
+        lane=lane,
     )
 
 
-def upstream(configured: UpstreamConfig) -> UpstreamSettings:
+def lanes(config: Config, name: str) -> dict[int, int | None]:
+    """The rules that lead to an upstream, by number, each with the most connections that it may hold (D5)."""
+    routes = enumerate(config.routes, 1)
+    leading = {lane: route.max_connections for lane, route in routes if (route.upstream or "") == name}
+    return leading if name else {0: None, **leading}
+
+
+def upstream(configured: UpstreamConfig, lanes: Mapping[int, int | None]) -> UpstreamSettings:
     """Where an upstream is, and how patient we are with it."""
     url = configured.url
     tls = None
@@ -190,4 +239,5 @@ def upstream(configured: UpstreamConfig) -> UpstreamSettings:
         idle_timeout=configured.idle_timeout,
         max_connections=configured.max_connections,
         max_waiting=configured.max_waiting,
+        lanes=lanes,
     )

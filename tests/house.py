@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from gateway import server
 from gateway.app import Gateway, build
@@ -179,7 +178,8 @@ async def running(
     """A gateway from a file, as ``gateway run`` composes it, in this event loop."""
     config = load(path, environ or {})
     gateway = build(config, events.append)
-    running_server = _Prompt(server.settings(config, gateway.application))
+    settings = server.settings(config, gateway.application)
+    running_server = _Prompt(settings, events.append, handshake_timeout=config.server.header_timeout)
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(("127.0.0.1", 0))
@@ -197,7 +197,7 @@ async def running(
         sock.close()
 
 
-class _Prompt(uvicorn.Server):
+class _Prompt(server.GatewayServer):
     """Exits within milliseconds, where uvicorn sleeps for two tenths of a second: there are many tests."""
 
     async def main_loop(self) -> None:

@@ -1,5 +1,5 @@
 from gateway.core import strict_json
-from gateway.events import Noticed, fault, place
+from gateway.events import Noticed, Repeated, fault, place
 
 
 def failing(work):
@@ -31,3 +31,12 @@ def test_the_place_is_the_innermost_of_ours():
 def test_an_exception_that_never_was_in_our_code_has_no_place():
     assert place(failing(lambda: {}["canary"])) == ""
     assert place(ValueError()) == ""
+
+
+def test_what_is_repeated_is_told_at_once_and_then_seldom():
+    """B27: no flood in the log; nothing is lost but the moments."""
+    repeated = Repeated("full", "no room", every=10)
+    told = [notice.detail for now in range(100, 125) if (notice := repeated.happened(now))]
+    assert told == ["no room", "no room (10 times)", "no room (10 times)"]
+    assert repeated.happened(1000) == Noticed(what="full", detail="no room (5 times)")
+    assert repeated.happened(2000) == Noticed(what="full", detail="no room")

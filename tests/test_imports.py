@@ -13,10 +13,12 @@ EVERYTHING = {"app.py", "settings.py", "server.py", "cli.py", "__main__.py"}
 """Composition: these may import every other."""
 
 BESIDES_CORE = {
-    "auth_server": {"gateway.events"},
-    "edge": {"gateway.events", "gateway.exchange"},
+    "auth_server": {"gateway.descriptors", "gateway.events"},
+    "edge": {"gateway.deadline", "gateway.duplex", "gateway.events", "gateway.exchange"},
     "refresher": {"gateway.events"},
     "log.py": {"gateway.events"},
+    "upstream": {"gateway.deadline", "gateway.descriptors", "gateway.duplex"},
+    "websocket": {"gateway.duplex"},
 }
 """What of ours a folder or a file of its own may import, besides ``gateway.core`` and itself."""
 
@@ -42,7 +44,9 @@ PURE = {
     "dataclasses",
     "email",
     "enum",
+    "hashlib",
     "hmac",
+    "http",
     "ipaddress",
     "json",
     "math",

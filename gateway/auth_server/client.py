@@ -9,7 +9,7 @@ from typing import Final, assert_never
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from gateway.auth_server.discovery import Endpoint, configured
-from gateway.auth_server.outbound import Lost, Outbound, Reply, Unsent
+from gateway.auth_server.outbound import Exhausted, Lost, Outbound, Reply, Unsent
 from gateway.core.grants import Answer, Denied, Grant, Misconfigured, Throttled, Unavailable, read_answer
 from gateway.core.secret import Secret
 from gateway.core.token_requests import (
@@ -126,7 +126,7 @@ class AuthServerClient:
         try:
             reply: Reply = await patience(send, request, send_by=send_by, deadline=deadline, max_body=MAX_ANSWER)
         except Unsent as failure:
-            return Unavailable(str(failure), ambiguous=False)
+            return Unavailable(str(failure), ambiguous=False, exhausted=isinstance(failure, Exhausted))
         except Lost as failure:
             return Unavailable(str(failure), ambiguous=True)
         return read_answer(self._spec, reply.status, reply.headers, reply.body, self._wall_clock())

@@ -19,6 +19,7 @@ import httpx
 
 from gateway.core.headers import Header, tokens
 from gateway.core.token_requests import TokenRequest
+from gateway.descriptors import exhausted
 
 _OURS: Final = ((b"user-agent", b"evergreen-gateway"), (b"accept-encoding", b"identity"), (b"connection", b"close"))
 _NOISY: Final = ("httpx", "httpcore", *(f"httpcore.{part}" for part in ("connection", "http11", "proxy")))
@@ -26,6 +27,10 @@ _NOISY: Final = ("httpx", "httpcore", *(f"httpcore.{part}" for part in ("connect
 
 class Unsent(Exception):  # noqa: N818  # an outcome, named for what it says about the flight
     """No byte of the request left: it may be made again. The text quotes nothing."""
+
+
+class Exhausted(Unsent):
+    """This system has nothing left to connect with (B27)."""
 
 
 class Lost(Exception):  # noqa: N818
@@ -67,7 +72,7 @@ class Outbound:
         Both moments are of the running loop's clock.
 
         Raises:
-            Unsent: it failed before a byte was sent.
+            Unsent: it failed before a byte was sent; ``Exhausted``, for want of descriptors or ports.
             Lost: it failed later, or the answer is too late, too large or encoded.
         """
         progress = _Progress(send_by)
@@ -77,8 +82,7 @@ class Outbound:
         except (Unsent, Lost):
             raise
         except Exception as error:  # noqa: BLE001  # httpx, anyio, idna and ssl each have a tree of their own
-            failure = Lost if progress.sent else Unsent
-            raise failure(type(error).__name__) from None
+            raise _failure(error, sent=progress.sent) from None
 
     async def _exchange(
         self, transport: httpx.AsyncHTTPTransport, request: TokenRequest, progress: "_Progress", max_body: int
@@ -125,6 +129,14 @@ class _Progress:
         """Closes the socket, if that was not done."""
         if self._stream is not None:
             await self._stream.aclose()
+
+
+def _failure(error: Exception, *, sent: bool) -> Unsent | Lost:
+    """Without the cause, whose text may quote."""
+    name = type(error).__name__
+    if sent:
+        return Lost(name)
+    return Exhausted("no descriptors or ports are left") if exhausted(error) else Unsent(name)
 
 
 async def _read(response: httpx.Response, max_body: int) -> bytes:

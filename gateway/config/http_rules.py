@@ -103,6 +103,20 @@ def route_rules(config: Config) -> Iterator[Problem]:
                 "write whole segments of it",
                 (f"{path}.match",),
             )
+        yield from _limit(config, route, path)
+
+
+def _limit(config: Config, route: Route, path: str) -> Iterator[Problem]:
+    name = "upstream" if route.upstream is None else dotted(("upstreams", route.upstream))
+    upstream = config.upstream if route.upstream is None else config.upstreams.get(route.upstream)
+    most = route.max_connections
+    if most is not None and upstream is not None and most > upstream.max_connections:
+        yield Problem(
+            f"{path}.max_connections",
+            "is more than its upstream may have",
+            "write less, or raise the upstream's",
+            (f"{name}.max_connections",),
+        )
 
 
 def _duplicates(route: Route, number: int, seen: dict[tuple[bytes | None, str], int]) -> Iterator[Problem]:

@@ -6,14 +6,16 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from gateway.config.auth_server import AuthServer
+from gateway.config.cors import Cors
 from gateway.config.credentials import Credentials
 from gateway.config.names import Match, Methods, PathPrefix
 from gateway.config.problems import bad
-from gateway.config.scalars import Frozen, Name, Names, Section, default, listed, one_of, required
+from gateway.config.scalars import Count, Frozen, Name, Names, Section, default, listed, one_of, required
 from gateway.config.server import Errors, Log, Server, Store
-from gateway.config.tokens import AccessToken, OnExpired, OnUpstream401, Refresh
+from gateway.config.tokens import AccessToken, OnExpired, OnOpenStream, OnUpstream401, Refresh
 from gateway.config.units import PositiveDuration
 from gateway.config.upstream import Upstream
+from gateway.config.websocket import WebSocket
 from gateway.core.policy import Auth
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
@@ -55,8 +57,13 @@ class Route(Section):
     """In place of `refresh.on_expired`."""
     on_upstream_401: OnUpstream401 | None = None
     """In place of `refresh.on_upstream_401`."""
+    on_open_stream: OnOpenStream | None = None
+    """In place of `refresh.on_open_stream`."""
     response_timeout: PositiveDuration | None = None
     """In place of the upstream's `response_timeout`."""
+    max_connections: Count | None = None
+    """The most of the upstream's connections that this route may hold. Absent: three quarters, where the upstream
+    serves other routes too; the last quarter is kept for these."""
 
 
 class Config(Section):
@@ -76,6 +83,10 @@ class Config(Section):
     """When tokens are refreshed, and how long what came of it is kept."""
     credentials: Credentials = default({})
     """Where the client sends its tokens and receives new ones."""
+    cors: Cors | None = None
+    """CORS answered by the gateway. Absent: the API answers; the fields of tokens are added to what it allows."""
+    websocket: WebSocket = default({})
+    """Limits of WebSocket connections."""
     errors: Errors = default({})
     """How the gateway's own error answers look."""
     store: Store = default({})

@@ -134,3 +134,18 @@ Accepted = Annotated[
         }
     ),
 ]
+
+
+def _pseudonym(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(_PSEUDONYM, value):
+        raise bad(
+            "is not a name for Via", 'write letters, digits and any of .-_ (64 at most), such as "evergreen-eu"'
+        )
+    return str(value)
+
+
+_PSEUDONYM = r"[A-Za-z0-9._-]{1,64}"
+Pseudonym = Annotated[
+    str, BeforeValidator(_pseudonym), WithJsonSchema({"type": "string", "pattern": f"^{_PSEUDONYM}$"})
+]
+"""How ``Via`` calls a recipient (RFC 9110 §7.6.3)."""

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from gateway.config.addresses import ListenAddress, Networks
-from gateway.config.names import OwnPrefix
+from gateway.config.names import OwnPrefix, Pseudonym
 from gateway.config.problems import bad
-from gateway.config.scalars import Count, Section, Text, default, one_of, required, whole
+from gateway.config.scalars import Count, CountOrZero, Section, Text, default, one_of, required, whole
 from gateway.config.secrets import ExistingFile
 from gateway.config.units import Duration, HeaderSize, PositiveDuration, Size
 
@@ -57,16 +57,31 @@ class Server(Section):
     """Certificate and key of the listener. Absent: plain HTTP, for a front that terminates TLS."""
     trusted_proxies: Networks = default([])
     """Networks (CIDR) whose `Forwarded` and `X-Forwarded-*` fields are believed. Default: nobody's."""
+    header_timeout: PositiveDuration = default("10s")
+    """How long a request's head may take, from its first byte or from the connection's beginning; then 408."""
     idle_timeout: PositiveDuration = default("75s")
     """How long a client's connection may rest between two requests."""
+    body_timeout: PositiveDuration = default("30s")
+    """How long a request's body may stand still; then 408. Only time in which the gateway would read counts."""
+    send_timeout: PositiveDuration = default("30s")
+    """How long a client may leave its answer unread; then it is cut."""
+    min_data_rate: Size = default("240B")
+    """Bytes a second that a body must bring, and a reader take, over the span of those two. `0`: one byte will do."""
+    max_connections: CountOrZero = default(0)
+    """Clients connected at once; one more is answered 503. `0`: as many as the system's descriptors allow."""
     max_header_bytes: HeaderSize = default("32KiB")
     """The largest request header; a larger one is answered 431."""
+    max_header_fields: Count = default(100)
+    """The most fields in a request header; more are answered 431."""
     max_target_bytes: HeaderSize = default("16KiB")
     """The longest request target (path and query); a longer one is answered 414."""
     max_body: Size = default("0")
     """The largest request body; a larger one is answered 413. `0`: unlimited."""
     shutdown_timeout: Duration = default("20s")
     """How long requests and streams may go on after SIGTERM; token requests are awaited up to `late_answer`."""
+    via: Pseudonym | None = None
+    """The name of this gateway in `Via` (RFC 9110 §7.6.3); a request that bears it already is a loop: 508.
+    Absent: `evergreen-` and eight random hex digits, new in each process. Replicas may share one."""
     gateway_prefix: OwnPrefix = default("/_gateway/")
     """The path prefix kept for the gateway's own endpoints (none yet); nothing under it reaches an upstream."""
 

@@ -22,6 +22,7 @@ from gateway.config.scalars import (
 from gateway.config.secrets import KeyValue
 from gateway.config.units import Duration, Leeway, Size
 from gateway.core.policy import OnExpired as Expired
+from gateway.core.policy import OnOpenStream as OpenStream
 from gateway.core.policy import OnUpstream401 as Upstream401
 
 FAMILIES = {
@@ -68,6 +69,7 @@ Algorithms = Annotated[
 ]
 Required = Annotated[tuple[Name, ...], AfterValidator(_with_expiry), listed('["exp"]')]
 OnExpired = Annotated[Expired, one_of(*Expired), WithJsonSchema({"enum": [*Expired]})]
+OnOpenStream = Annotated[OpenStream, one_of(*OpenStream), WithJsonSchema({"enum": [*OpenStream]})]
 OnUpstream401 = Annotated[Upstream401, one_of(*Upstream401), WithJsonSchema({"enum": [*Upstream401]})]
 
 
@@ -129,6 +131,9 @@ class Refresh(Section):
     """The status of the answer to an expired token with `on_expired = "signal"`."""
     on_upstream_401: OnUpstream401 = default("invalid_token")
     """Which 401 of the API causes a refresh and a replay: one that says `invalid_token`, `any`, or `never`."""
+    on_open_stream: OnOpenStream = default("keep")
+    """What becomes of an open WebSocket or event stream (`text/event-stream`) when the access token it was opened
+    with expires. `keep`: it goes on; `close`: both sides of a WebSocket get Close 4401, an event stream is cut."""
     replay_body: Size = default("1MiB")
     """The largest request body that is kept for a replay."""
     unknown_burst: Count = default(100)

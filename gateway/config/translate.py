@@ -1,5 +1,6 @@
 """pydantic's errors as problems in the words of the file. Never with the value that caused them."""
 
+import json
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -13,10 +14,7 @@ from gateway.config.shape import Loc, field_of, keys, table_of
 
 NOT_BUILT = {
     "admin": "the admin listener",
-    "cors": "answering CORS for the API",
     "metrics": "metrics",
-    "websocket": "WebSocket",
-    "server.header_timeout": "a timeout for request headers",
     "server.express": "the fast lane",
     "auth_server.profile": "a profile of a known authorization server",
     "auth_server.introspection_endpoint": "token introspection",
@@ -70,7 +68,7 @@ def _sample(loc: Loc) -> str:
     example: Any = field.examples[0] if field and field.examples else "…"
     if isinstance(example, dict):
         return f"[{loc[-1]}] with " + ", ".join(f'{k} = "{v}"' for k, v in example.items())
-    return f'{loc[-1]} = "{example}", for example'
+    return f"{loc[-1]} = {json.dumps(example)}, for example"
 
 
 def _unknown(loc: Loc) -> tuple[str, str, tuple[str, ...]]:

@@ -22,6 +22,8 @@ class Problem:
     """A machine-readable addition, such as ``answer_lost``."""
     token_presented: bool = False
     """The 401 answers a token, so the challenge says ``error="invalid_token"`` (RFC 6750 §3.1)."""
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+    """Further header fields of the answer."""
 
     def because(self, detail: str, *, reason: str | None = None) -> "Problem":
         """The same answer with a more exact detail."""
@@ -84,6 +86,15 @@ BODY_TOO_LARGE = _problem(
 )
 TARGET_TOO_LONG = _problem(
     414, "target_too_long", "Target too long", "The request target is longer than accepted here. Shorten it."
+)
+WEBSOCKET_VERSION = replace(
+    _problem(
+        426,
+        "websocket_version",
+        "WebSocket version not supported",
+        "The gateway speaks version 13 of the WebSocket protocol. Use it.",
+    ),
+    fields=((b"upgrade", b"websocket"), (b"sec-websocket-version", b"13")),
 )
 HEADERS_TOO_LARGE = _problem(
     431,

@@ -90,6 +90,8 @@ class Unavailable:
     client_error: bool = False
     """The status was 4xx, so the answer is about this request and says nothing of the server's health. (A firewall
     that dislikes a token must not open the breaker for everybody.)"""
+    exhausted: bool = False
+    """We had no descriptor or port to connect with (B27): that says nothing of the server either."""
 
 
 Answer = Grant | Denied | Throttled | Misconfigured | Unavailable

@@ -4,7 +4,7 @@ What crosses the gateway, both ways, is decided here. Nothing below reads a pars
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Header = tuple[bytes, bytes]
 Headers = list[Header]
@@ -16,6 +16,7 @@ HOP_BY_HOP = frozenset(
         b"http2-settings",
         b"keep-alive",
         b"proxy-authenticate",
+        b"proxy-authentication-info",
         b"proxy-authorization",
         b"proxy-connection",
         b"te",
@@ -29,6 +30,18 @@ HOP_BY_HOP = frozenset(
 FRAMING = frozenset({b"content-length", b"expect", b"host"})
 """Written anew by whoever writes the message; ``Connection`` cannot name them away."""
 
+_FOR_EVERY_RECIPIENT = frozenset(
+    {
+        *(b"cache-control", b"content-encoding", b"content-range", b"content-type", b"cookie", b"set-cookie"),
+        *(b"vary", b"via", b"www-authenticate"),
+    }
+)
+"""No option of a connection, whatever ``Connection`` says (RFC 9110 §7.6.1): without one of these the rest of the
+message means something else (X6)."""
+
+_CGI_PROXY = b"proxy"
+"""Becomes HTTP_PROXY in a CGI-like server, which then calls its own upstreams through it (CVE-2016-5385)."""
+
 _CONDITIONAL = frozenset({b"if-none-match", b"if-modified-since"})
 
 _CACHE_DIRECTIVES = frozenset({b"expires", b"x-accel-expires", b"surrogate-control", b"edge-control"})
@@ -36,6 +49,9 @@ _CACHE_DIRECTIVES = frozenset({b"expires", b"x-accel-expires", b"surrogate-contr
 
 _CACHE_CONTROL = b"cache-control"
 """So does every name that ends so: the targeted fields of RFC 9213 are heeded before Cache-Control itself."""
+
+_CORS = b"access-control-"
+"""How the names of all fields of CORS begin (Fetch §3.3)."""
 
 
 def values(headers: Iterable[Header], name: bytes) -> list[bytes]:
@@ -58,6 +74,13 @@ def is_invalid_token(headers: Iterable[Header]) -> bool:
     """A Bearer challenge says ``error="invalid_token"`` (RFC 6750 §3.1), quoted or not."""
     challenges = b",".join(values(headers, b"www-authenticate")).lower().replace(b" ", b"").replace(b'"', b"")
     return b"bearer" in challenges and b"error=invalid_token" in challenges
+
+
+def is_event_stream(headers: Iterable[Header]) -> bool:
+    """The content is a stream of server-sent events, which may stay open for days."""
+    return any(
+        v.partition(b";")[0].strip().lower() == b"text/event-stream" for v in values(headers, b"content-type")
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +113,10 @@ class RequestFilter:
         prefix: how names begin that only the gateway writes.
         """
         ours = {spelled(n) for n in (names.refresh, *names.response, *identity)} - {names.access}
-        self._drop = HOP_BY_HOP | FRAMING | ours | untrusted
+        self._drop = HOP_BY_HOP | FRAMING | ours | untrusted | {_CGI_PROXY}
         self._prefix = prefix
         self._access = names.access
+        self._kept = _FOR_EVERY_RECIPIENT | {names.access}
 
     def __call__(
         self, headers: Headers, *, access: bytes | None, conditional: bool, extra: Iterable[Header]
@@ -108,7 +132,7 @@ class RequestFilter:
         drop = self._drop
         named = tokens(headers, b"connection")
         if named:
-            drop = drop.union(spelled(n) for n in named) - {self._access}
+            drop = drop.union({spelled(n) for n in named} - self._kept)
         if not conditional:
             drop |= _CONDITIONAL
         prefix = self._prefix
@@ -141,12 +165,8 @@ class Crossing:
     """The new tokens' fields; empty without a refresh."""
     vary: bytes = b""
     """The field names that carried the credential, where a cache must know (CONTRACT §2)."""
-    origin: bytes | None = None
-    """The request's ``Origin``."""
-    expose: bytes = b""
-    """Our response names, for ``Access-Control-Expose-Headers``."""
-    allow: bytes = b""
-    """Our request name, for a preflight's ``Access-Control-Allow-Headers``."""
+    added: Headers = field(default_factory=list)
+    """Further fields of ours."""
     location: Callable[[bytes], bytes] | None = None
     """Turns a ``Location`` of the upstream's back into ours."""
 
@@ -154,26 +174,29 @@ class Crossing:
 class ResponseFilter:
     """Takes away what a client must not see, and adds what it must."""
 
-    def __init__(self, names: TokenNames) -> None:
+    def __init__(self, names: TokenNames, *, own_cors: bool = False) -> None:
+        """Args: own_cors: the gateway answers CORS itself; what the upstream says of it is taken away (C2)."""
         self._drop = HOP_BY_HOP | {spelled(n) for n in names.response}
+        self._own_cors = own_cors
 
     def __call__(self, headers: Headers, status: int, crossing: Crossing) -> Headers:
         """The fields for the client, in their order."""
         drop = self._drop
         named = tokens(headers, b"connection")
         if named:
-            drop = drop.union(spelled(n) for n in named) - FRAMING
+            drop = drop.union({spelled(n) for n in named} - FRAMING - _FOR_EVERY_RECIPIENT)
         if status in (204, 304):
             drop = drop | {b"content-length"}
         if crossing.tokens:
             drop = drop | _CACHE_DIRECTIVES
         kept = [h for h in headers if spelled(h[0]) not in drop]
+        if self._own_cors:
+            kept = [h for h in kept if not spelled(h[0]).startswith(_CORS)]
         if crossing.tokens:
             kept = [h for h in kept if not h[0].lower().endswith(_CACHE_CONTROL)]
         if crossing.location is not None:
             kept = [(n, crossing.location(v)) if n.lower() == b"location" else (n, v) for n, v in kept]
-        if crossing.origin is not None:
-            kept.extend(allowance(headers, crossing))
+        kept.extend(crossing.added)
         kept.extend(token_fields(crossing))
         return kept
 
@@ -186,42 +209,9 @@ def token_fields(crossing: Crossing) -> Headers:
     return fields
 
 
-def allows_origin(headers: Iterable[Header], origin: bytes) -> bool:
-    """The upstream's CORS answer names exactly this origin; ``*`` does not (CONTRACT §2)."""
-    return values(headers, b"access-control-allow-origin") == [origin]
-
-
-def allowance(headers: Headers, crossing: Crossing) -> Headers:
-    """What a script on an allowed origin needs so that it can use our fields (C3)."""
-    if crossing.origin is None or not allows_origin(headers, crossing.origin):
-        return []
-    fields: Headers = []
-    if crossing.expose:
-        fields.append((b"access-control-expose-headers", crossing.expose))
-    if crossing.allow:
-        fields.append((b"access-control-allow-headers", crossing.allow))
-    return fields
-
-
 def is_preflight(method: str, headers: Iterable[Header]) -> bool:
     """A CORS preflight (Fetch §4.8): OPTIONS with ``Origin`` and ``Access-Control-Request-Method``."""
     if method != "OPTIONS":
         return False
     names = {n for n, _ in headers}
     return b"origin" in names and b"access-control-request-method" in names
-
-
-def without_requested(headers: Headers, name: bytes) -> Headers:
-    """A preflight that does not ask the upstream for a field that only the gateway reads (C3)."""
-    kept: Headers = []
-    for field, value in headers:
-        if field != b"access-control-request-headers":
-            kept.append((field, value))
-            continue
-        members = [m.strip() for m in value.split(b",")]
-        rest = [m for m in members if m.lower() != name]
-        if len(rest) == len(members):
-            kept.append((field, value))
-        elif any(rest):
-            kept.append((field, b",".join(rest)))
-    return kept

@@ -1,6 +1,7 @@
 """Which paths two servers would read differently, and the one reading that rules use (N2, N3)."""
 
 import re
+from ipaddress import IPv6Address
 from urllib.parse import unquote_to_bytes
 
 _PLAIN = re.compile(rb"(?=/)(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9_~!$&'()*+,=:@.-]*)*/?\Z")
@@ -9,7 +10,14 @@ _PLAIN = re.compile(rb"(?=/)(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9_~!$&'()*+,=
 _BAD = re.compile(rb"%(?![0-9A-Fa-f]{2})|\x20")
 _ENCODED_DELIMITER = re.compile(rb"%(?:2[ef]|5c)", re.IGNORECASE)
 _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
-_DOUBTFUL = re.compile(rb"//|/\.{1,2}(?:/|\Z)|[;\\\x00-\x1f\x7f]")
+_DOUBTFUL = re.compile(
+    rb"//|/\.{1,2}(?:/|\Z)|[;\\\x00-\x1f\x7f]"
+    rb"|[\xc0\xc1][\x80-\xbf]|\xe0[\x80\x81][\x80-\xbf]|\xf0\x80[\x80\x81][\x80-\xbf]"
+)
+"""The second line: ASCII in more bytes than it needs, which careless decoders of UTF-8 accept (RFC 3629 §10)."""
+
+_NAME = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+\Z")
+_PORT = re.compile(rb"(?::[0-9]{0,5})?\Z")
 
 
 def canonical(path: bytes) -> bytes | None:
@@ -17,7 +25,7 @@ def canonical(path: bytes) -> bytes | None:
 
     Percent-encoding is undone once (RFC 3986 §6.2.2.2). A path is ambiguous where another server may see other
     segments in it: ``//``, ``.`` and ``..`` segments, ``;``, ``\``, encoded ``.`` ``/`` or ``\``, double encoding,
-    a broken escape, control characters. An encoded space is none of these.
+    a broken escape, control characters, overlong UTF-8. An encoded space is none of these.
     """
     if _PLAIN.match(path):
         return path
@@ -27,11 +35,30 @@ def canonical(path: bytes) -> bytes | None:
     return None if _ESCAPE.search(decoded) or _DOUBTFUL.search(decoded) else decoded
 
 
-def split_target(target: bytes) -> tuple[bytes, bytes | None] | None:
+def is_authority(value: bytes) -> bool:
+    """``value`` is a host and perhaps a port, as in ``Host`` (RFC 3986 §3.2.2, §3.2.3): no userinfo, no path.
+
+    A comma is legal there and refused: to a server that joins repeated fields it is two hosts.
+    """
+    name, bracket, port = value.partition(b"]")
+    if not value.startswith(b"["):
+        name, colon, digits = value.partition(b":")
+        return bool(_NAME.match(name) and _PORT.match(colon + digits))
+    return bool(bracket and _is_ipv6(name[1:]) and _PORT.match(port))
+
+
+def _is_ipv6(text: bytes) -> bool:
+    try:
+        return IPv6Address(text.decode("ascii")).scope_id is None
+    except ValueError:  # UnicodeDecodeError is one too
+        return False
+
+
+def split_target(target: bytes, method: str = "") -> tuple[bytes, bytes | None] | None:
     """A request target in origin form, with the authority that an absolute form named; None: no such form.
 
     RFC 9112 §3.2: origin-form, absolute-form of http(s), and ``OPTIONS *`` (the caller checks the method). A
-    fragment is never part of a target.
+    fragment is never part of a target. ``OPTIONS`` of an absolute form without a path is ``*`` (§3.2.4).
     """
     if b"#" in target:
         return None
@@ -42,8 +69,10 @@ def split_target(target: bytes) -> tuple[bytes, bytes | None] | None:
         return None
     end = min((i for i in (rest.find(b"/"), rest.find(b"?")) if i >= 0), default=len(rest))
     authority, tail = rest[:end], rest[end:]
-    if not authority or b"@" in authority:
+    if not is_authority(authority):
         return None
+    if method == "OPTIONS" and not tail:
+        return b"*", authority
     return (tail if tail.startswith(b"/") else b"/" + tail), authority
 
 

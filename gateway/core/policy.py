@@ -28,6 +28,13 @@ class OnUpstream401(StrEnum):
     NEVER = "never"
 
 
+class OnOpenStream(StrEnum):
+    """What becomes of an open WebSocket or event stream when its access token expires (W2)."""
+
+    KEEP = "keep"
+    CLOSE = "close"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What holds for one route."""
@@ -35,6 +42,7 @@ class Policy:
     auth: Auth = Auth.REQUIRED
     on_expired: OnExpired = OnExpired.REFRESH
     on_upstream_401: OnUpstream401 = OnUpstream401.INVALID_TOKEN
+    on_open_stream: OnOpenStream = OnOpenStream.KEEP
     audience: frozenset[str] = frozenset()
     allow_refresh_alone: bool = False
     pass_sender_bound: bool = False

@@ -25,6 +25,8 @@ class Rule:
     strip_prefix: bytes = b""
     response_timeout: float | None = None
     """Seconds; None: the upstream's own."""
+    lane: int = 0
+    """Its number among the rules: each has a share of its upstream's connections (D5). 0: the default."""
 
     def takes(self, method: str) -> bool:
         """The rule is for this method."""

@@ -42,11 +42,6 @@ class Application:
         else:
             await send({"type": "websocket.close", "code": 1011})
 
-    @property
-    def head_limit(self) -> int:
-        """The largest head of a request, in bytes."""
-        return self._proxy.head_limit
-
     def malformed(self, problem: Problem) -> tuple[Headers, bytes]:
         """The answer to bytes that are no request (``edge.protocol``)."""
         return self._proxy.malformed(problem)

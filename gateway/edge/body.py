@@ -7,10 +7,10 @@ Kept bytes stay in memory up to ``_IN_MEMORY`` and go to an unnamed file beyond,
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from os import SEEK_END
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.core import errors
-from gateway.core.errors import ClientGone, GatewayError
+from gateway.core.errors import ClientGone, GatewayError, Problem
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -18,18 +18,29 @@ _IN_MEMORY = 64 * 1024
 _CHUNK = 64 * 1024
 
 
+class Sender(Protocol):
+    """The client that sends a body."""
+
+    failure: Problem | None
+    """Why the rest of it will never come, although the client is there to be told."""
+
+
 class RequestBody:
     """Implements the upstream's ``BodySource``."""
 
-    def __init__(self, receive: Receive, *, length: int | None, keep: int, limit: int) -> None:
+    def __init__(
+        self, receive: Receive, sender: Sender | None, *, length: int | None, keep: int, limit: int
+    ) -> None:
         """Args:
         receive: the ASGI callable.
+        sender: None under a server that is not ours.
         length: the declared Content-Length; None where the body is chunked.
         keep: how many bytes to keep for a replay; 0: none.
         limit: the largest body accepted, in bytes; 0: any.
         """
         self.length = length
         self._receive = receive
+        self._sender = sender
         self._keep = keep if length is None or length <= keep else 0
         self._limit = limit
         self._read = 0
@@ -58,7 +69,7 @@ class RequestBody:
 
         Raises:
             ClientGone: the client left in the middle.
-            GatewayError: the body is larger than accepted, or shorter than declared.
+            GatewayError: the body is larger than accepted, malformed, or too slow.
         """
         self._turn += 1
         turn = self._turn
@@ -77,7 +88,7 @@ class RequestBody:
         self.asked_for = True
         message = await self._receive()
         if message["type"] != "http.request":
-            raise ClientGone
+            raise self._broken_off()
         chunk: bytes = message.get("body", b"")
         self._read += len(chunk)
         if self._limit and self._read > self._limit:
@@ -87,6 +98,10 @@ class RequestBody:
         if self.complete and self.length is not None and self._read != self.length:
             raise ClientGone
         return chunk
+
+    def _broken_off(self) -> Exception:
+        failure = self._sender.failure if self._sender is not None else None
+        return ClientGone() if failure is None else GatewayError(failure)
 
     def _remember(self, chunk: bytes) -> None:
         """Without an await, so that a cancelled reader has either taken a chunk and kept it, or neither.

@@ -1,29 +1,64 @@
-"""Which origins an upstream allows, learnt from its answers, so that our own errors can say the same (C3)."""
+"""CORS as the edge needs it: the upstream's passed on and added to (C3), or the gateway's own (C2)."""
+
+from typing import Protocol
 
 from gateway.core.bounded import Bounded
-from gateway.core.headers import Headers, allows_origin, values
+from gateway.core.cors import OURS_TO_READ, CorsPolicy, allows_origin, without_requested
+from gateway.core.headers import Headers, values
 
 _REMEMBERED = 10_000
 _LONGEST = 300
 """Bytes of an origin: a host name has 253 at most (RFC 1035 §2.3.4)."""
 
 
-class Allowances:
-    """Remembers origins that an upstream's own answers named; bounded."""
+class Cors(Protocol):
+    """Who says what browsers may do."""
 
-    def __init__(self, expose: bytes) -> None:
-        """Args: expose: our response names, as a list field's value."""
-        self._expose = expose + b", WWW-Authenticate, Retry-After"
-        self._known: Bounded[tuple[str, bytes], bool] = Bounded(_REMEMBERED)
+    def preflight(self, headers: Headers) -> Headers | None:
+        """The fields of our own answer to a preflight; None: the upstream answers it."""
 
-    def learn(self, upstream: str, origin: bytes, headers: Headers) -> None:
-        """An answer of the upstream's went by. Some APIs allow every origin: long ones must not fill the memory."""
-        if len(origin) <= _LONGEST and allows_origin(headers, origin):
-            credentials = values(headers, b"access-control-allow-credentials") == [b"true"]
-            self._known[upstream, origin] = credentials
+    def asked(self, headers: Headers) -> Headers:
+        """A preflight's fields for the upstream."""
+
+    def for_answer(self, upstream: str, origin: bytes | None, answer: Headers, *, preflight: bool) -> Headers:
+        """The fields to add to an answer of an upstream's, to a request from ``origin``."""
 
     def for_problem(self, upstream: str, origin: bytes | None) -> Headers:
-        """The same allowance for an answer of our own."""
+        """The fields to add to an answer of our own in place of an upstream's."""
+
+
+class PassedCors:
+    """The upstream answers. Where it allows an origin, our names are added, and our own errors say the same."""
+
+    def __init__(self, expose: bytes, refresh: bytes) -> None:
+        """Args: expose: our response names, as a list field's value; refresh: the refresh token's request field."""
+        self._expose = expose
+        self._problem_expose = b", ".join((expose, *OURS_TO_READ))
+        self._refresh = refresh
+        self._known: Bounded[tuple[str, bytes], bool] = Bounded(_REMEMBERED)
+        """By upstream and origin: are credentials allowed too? Learnt from answers."""
+
+    def preflight(self, headers: Headers) -> Headers | None:  # noqa: ARG002  # the port's
+        """None: the upstream answers it."""
+        return None
+
+    def asked(self, headers: Headers) -> Headers:
+        """Without the field that only the gateway reads: an API would refuse it."""
+        return without_requested(headers, self._refresh)
+
+    def for_answer(self, upstream: str, origin: bytes | None, answer: Headers, *, preflight: bool) -> Headers:
+        """What a script on an allowed origin needs so that it can use our fields."""
+        if origin is None or not allows_origin(answer, origin):
+            return []
+        if len(origin) <= _LONGEST:  # some APIs allow every origin: long ones must not fill the memory
+            credentials = values(answer, b"access-control-allow-credentials") == [b"true"]
+            self._known[upstream, origin] = credentials
+        if preflight:
+            return [(b"access-control-allow-headers", self._refresh)]
+        return [(b"access-control-expose-headers", self._expose)]
+
+    def for_problem(self, upstream: str, origin: bytes | None) -> Headers:
+        """The allowance that the upstream gave before."""
         if origin is None:
             return []
         credentials = self._known.get((upstream, origin))
@@ -31,7 +66,30 @@ class Allowances:
             return []
         fields = [
             (b"access-control-allow-origin", origin),
-            (b"access-control-expose-headers", self._expose),
+            (b"access-control-expose-headers", self._problem_expose),
             (b"vary", b"Origin"),
         ]
         return [*fields, (b"access-control-allow-credentials", b"true")] if credentials else fields
+
+
+class OwnCors:
+    """The gateway answers, as ``[cors]`` says. The upstream is not asked, and need not know of CORS."""
+
+    def __init__(self, policy: CorsPolicy) -> None:
+        self._policy = policy
+
+    def preflight(self, headers: Headers) -> Headers | None:
+        """Never forwarded, whoever asks (R17)."""
+        return self._policy.for_preflight(headers)
+
+    def asked(self, headers: Headers) -> Headers:
+        """Unchanged: no preflight gets so far."""
+        return headers
+
+    def for_answer(self, upstream: str, origin: bytes | None, answer: Headers, *, preflight: bool) -> Headers:  # noqa: ARG002
+        """The allowance and ``Vary``, in place of what the upstream says."""
+        return self._policy.for_answer(origin, answer)
+
+    def for_problem(self, upstream: str, origin: bytes | None) -> Headers:  # noqa: ARG002  # the port's
+        """The same."""
+        return self._policy.for_answer(origin, ())

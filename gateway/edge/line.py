@@ -1,32 +1,40 @@
 """One client's request with an upstream at its other end: what ``exchange.drive`` acts on."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from functools import partial
 from typing import Any
 
+from gateway.core.cors import origin_of
 from gateway.core.credentials import Presenter
-from gateway.core.errors import Problem
+from gateway.core.errors import EXPIRED_TOKEN, GatewayError, Problem
 from gateway.core.forwarding import Peer
 from gateway.core.headers import (
     Crossing,
     Headers,
     ResponseFilter,
+    is_event_stream,
     is_invalid_token,
     values,
-    without_requested,
 )
+from gateway.core.heads import Head
+from gateway.core.hops import Via, counted
 from gateway.core.lifecycle import Refresh, Settle, UpstreamAnswer
 from gateway.core.outcomes import Cause, Failed, Outcome, Renewed
+from gateway.core.policy import OnOpenStream
 from gateway.core.routes import Rule
 from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken, patience
-from gateway.edge.arrival import Head
+from gateway.core.websocket import SWITCHING_PROTOCOLS, TunnelEnd
 from gateway.edge.body import RequestBody
-from gateway.edge.cors import Allowances
-from gateway.edge.ports import Credentials, Refresher, Ticket
+from gateway.edge.cors import Cors
+from gateway.edge.cycle import Cycle
+from gateway.edge.ports import Credentials, Refresher, Ticket, Tunnels
 from gateway.edge.problems import Problems
+from gateway.edge.upgrade import Upgrade
 from gateway.edge.upstreams import Outgoing, Response, Target
 
 ASGISend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -42,15 +50,15 @@ class Fittings:
     credentials: Credentials
     refresher: Refresher
     problems: Problems
-    allowances: Allowances
+    allowances: Cors
+    via: Via
     response_filter: ResponseFilter
-    expose: bytes
-    """Our response names, as a list field's value."""
     vary: bytes
     """The names that carry credentials, as a list field's value."""
     timeout: float
     """``auth_server.timeout``: how long, from its arrival, a request waits for a refresh; seconds."""
     ahead_wait: float
+    tunnels: Tunnels
     clock: Callable[[], float] = time.time
     """Unix seconds."""
 
@@ -71,6 +79,8 @@ class Arrival:
     request_id: str
     at: float
     """Monotonic seconds: when the request arrived."""
+    cycle: Cycle | None = None
+    """The request under our own protocol; None under another server, where nothing can be upgraded."""
 
 
 class ProxyLine:
@@ -82,12 +92,15 @@ class ProxyLine:
         self._send = send
         self._ticket: Ticket | None = None
         self._response: Response | None = None
+        self._upgrade: Upgrade | None = None
+        self._sent: AccessToken | None = None
         self._tokens: Headers = []
         self._deadline = arrival.at + fittings.timeout
         self.status = 0
         """What the client was answered; 0: nothing yet."""
         self.problem: Problem | None = None
         self.refreshed: Cause | None = None
+        self.tunnel: TunnelEnd | None = None
 
     @property
     def replayable(self) -> bool:
@@ -97,7 +110,8 @@ class ProxyLine:
     async def send(self, token: AccessToken | None) -> UpstreamAnswer:
         """Send the request; a 401 that is at hand from an earlier send is dropped first."""
         await self._drop()
-        arrival = self._arrival
+        self._sent = token
+        arrival, upgrade = self._arrival, self._upgrading()
         head, target = arrival.head, arrival.target
         outgoing = Outgoing(
             method=head.method.encode("ascii"),
@@ -105,10 +119,21 @@ class ProxyLine:
             headers=self._request_headers(token),
             body=arrival.body,
             response_timeout=arrival.rule.response_timeout,
+            lane=arrival.rule.lane,
+            upgrade=upgrade is not None,
         )
         response = await target.send(outgoing)
         self._response = response
+        if upgrade is not None and response.status == SWITCHING_PROTOCOLS:
+            upgrade.handshake.verify(response.headers)
         return UpstreamAnswer(response.status, response.status == 401 and is_invalid_token(response.headers))  # noqa: PLR2004
+
+    def _upgrading(self) -> Upgrade | None:
+        if self._upgrade is None:
+            self._upgrade = Upgrade.asked(self._arrival.head, self._arrival.cycle, self._fit.tunnels)
+        if self._upgrade is not None:
+            self._upgrade.enter()
+        return self._upgrade
 
     def ask(self) -> None:
         """Start or join a refresh, once."""
@@ -138,7 +163,7 @@ class ProxyLine:
         return left if state.cause is Cause.REJECTED else patience(state.token, self._fit.clock(), left)
 
     async def relay(self) -> None:
-        """Head and body of the upstream's answer, chunk by chunk, as they come.
+        """Head and body of the upstream's answer, chunk by chunk, as they come; or a tunnel, to its end.
 
         Raises:
             GatewayError: the body broke off; the client must not take it for complete (P15).
@@ -148,7 +173,31 @@ class ProxyLine:
             raise RuntimeError("there is no answer to relay")
         self.status, self.problem = response.status, None
         headers = self._response_headers(response) + self._closing()
+        if self._upgrade is not None and response.status == SWITCHING_PROTOCOLS:
+            self.tunnel = await self._upgrade.tunnel(response, headers, self._lifetime())
+            return
         await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
+        lifetime = self._lifetime()
+        if lifetime is not None and is_event_stream(response.headers):
+            await self._copy_within(lifetime, response)
+        else:
+            await self._copy(response)
+
+    async def _copy_within(self, lifetime: float, response: Response) -> None:
+        try:
+            async with asyncio.timeout(lifetime):
+                await self._copy(response)
+        except TimeoutError:
+            self.problem = EXPIRED_TOKEN.because("The access token expired while this stream was open.")
+            raise GatewayError(self.problem) from None
+
+    def _lifetime(self) -> float | None:
+        """Seconds that an open stream has left with the token that it was opened with (W2); None: any."""
+        if self._sent is None or self._arrival.rule.policy.on_open_stream is OnOpenStream.KEEP:
+            return None
+        return max(self._sent.schedule.ends_at - self._fit.clock(), 0)
+
+    async def _copy(self, response: Response) -> None:
         more = True
         while more:
             data = response.take()
@@ -175,6 +224,8 @@ class ProxyLine:
         response, self._response = self._response, None
         if response is not None:
             response.close()
+        if self._upgrade is not None:
+            self._upgrade.leave()
 
     async def _drop(self) -> None:
         response, self._response = self._response, None
@@ -194,37 +245,46 @@ class ProxyLine:
 
     @property
     def _origin(self) -> bytes | None:
-        return next((v for n, v in self._arrival.head.headers if n == b"origin"), None)
+        return origin_of(self._arrival.head.headers)
 
     def _request_headers(self, token: AccessToken | None) -> Headers:
         arrival = self._arrival
         headers, target = arrival.head.headers, arrival.target
         if arrival.preflight:
-            headers = without_requested(headers, self._fit.credentials.names.refresh)
+            headers = self._fit.allowances.asked(headers)
+        if arrival.head.method == "OPTIONS":
+            headers = counted(headers)
+        extra = [*target.identities(token), *arrival.peer.fields, self._fit.via.member(arrival.head.version)]
+        if self._upgrade is not None:
+            headers = self._upgrade.handshake.without(headers)
+            extra += self._upgrade.handshake.request_fields
         changed = token is not None and token is not arrival.own
         kept = target.filter(
             headers,
             access=self._fit.credentials.field(token.raw) if changed and token is not None else None,
             conditional=self._ticket is None or arrival.head.method not in ("GET", "HEAD"),
-            extra=[*target.identities(token), *arrival.peer.fields],
+            extra=extra,
         )
         kept.insert(0, target.host(arrival.head.host))
         return kept
 
     def _response_headers(self, response: Response) -> Headers:
-        arrival, fit, origin = self._arrival, self._fit, self._origin
-        if origin is not None:
-            fit.allowances.learn(arrival.target.name, origin, response.headers)
+        arrival, fit, answer = self._arrival, self._fit, response.headers
         rewritten = None
         if not arrival.target.preserve_host:
             peer = arrival.peer
             rewritten = partial(arrival.target.location, rule=arrival.rule, scheme=peer.scheme, host=peer.host)
+        added = fit.allowances.for_answer(arrival.target.name, self._origin, answer, preflight=arrival.preflight)
+        added.append(fit.via.member(response.http_version))
+        if not values(answer, b"date"):
+            added.append((b"date", formatdate(usegmt=True).encode()))  # RFC 9110 §6.6.1
+        if self._upgrade is not None and response.status == SWITCHING_PROTOCOLS:
+            added += self._upgrade.handshake.response_fields(answer)
+            answer = self._upgrade.handshake.without(answer)
         crossing = Crossing(
             tokens=self._tokens,
             vary=fit.vary if self._tokens else b"",
-            origin=origin,
-            expose=b"" if arrival.preflight else fit.expose,
-            allow=fit.credentials.names.refresh if arrival.preflight else b"",
+            added=added,
             location=rewritten,
         )
-        return fit.response_filter(response.headers, response.status, crossing)
+        return fit.response_filter(answer, response.status, crossing)

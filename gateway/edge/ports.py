@@ -7,6 +7,8 @@ from gateway.core.headers import Header, Headers, TokenNames
 from gateway.core.outcomes import Cause, Outcome
 from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken, KeysUnavailable, Rejected, TokenSet
+from gateway.core.websocket import TunnelEnd
+from gateway.duplex import Duplex
 
 
 class Credentials(Protocol):
@@ -22,6 +24,19 @@ class Credentials(Protocol):
 
     def tokens(self, new: TokenSet, old: Secret | None, cause: Cause) -> list[Header]:
         """The response fields that carry new tokens."""
+
+
+class Tunnels(Protocol):
+    """WebSockets, once both sides have agreed on one."""
+
+    def enter(self) -> None:
+        """Take a place. Raises: Overloaded: there is none."""
+
+    def leave(self) -> None:
+        """Give it back."""
+
+    async def relay(self, client: Duplex, upstream: Duplex, lifetime: float | None) -> TunnelEnd:
+        """Relay until both sides are closed; after ``lifetime`` seconds, if any, end it with 4401."""
 
 
 class Judge(Protocol):

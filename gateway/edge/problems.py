@@ -26,6 +26,7 @@ class Problems:
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
             (b"x-request-id", request_id.encode()),
+            *problem.fields,
         ]
         if problem.status == 401:  # noqa: PLR2004
             error = b', error="invalid_token"' if problem.token_presented else b""

@@ -13,24 +13,32 @@ from gateway.core.credentials import Carried
 from gateway.core.errors import ClientGone, GatewayError, Problem
 from gateway.core.forwarding import Forwarding, Peer
 from gateway.core.headers import Headers, is_preflight, values
+from gateway.core.heads import Head, Limits, read_head
 from gateway.core.lifecycle import Absent, Arrived, Presented
 from gateway.core.methods import IDEMPOTENT
 from gateway.core.policy import Auth, OnUpstream401, Policy
 from gateway.core.routes import Router, Rule
 from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken
-from gateway.edge.arrival import Head, Limits, read_head
 from gateway.edge.body import Receive, RequestBody
+from gateway.edge.cycle import cycle_of
 from gateway.edge.line import Arrival, ASGISend, Fittings, ProxyLine
+from gateway.edge.options import own_answer
 from gateway.edge.ports import Judge
-from gateway.edge.protocol import connection_of
 from gateway.edge.upstreams import Target
 from gateway.edge.watch import Watch
 from gateway.events import Emit, Noticed, RequestEnded, fault
 from gateway.exchange import drive
 
 _WELL_FRAMED = frozenset(
-    p.code for p in (errors.AMBIGUOUS_PATH, errors.BODY_TOO_LARGE, errors.TARGET_TOO_LONG, errors.HEADERS_TOO_LARGE)
+    p.code
+    for p in (
+        errors.AMBIGUOUS_PATH,
+        errors.BODY_TOO_LARGE,
+        errors.TARGET_TOO_LONG,
+        errors.HEADERS_TOO_LARGE,
+        errors.LOOP_DETECTED,
+    )
 )
 """The rest of such a request is read and dropped: a client that sends first and reads later gets its answer."""
 
@@ -76,12 +84,6 @@ class Proxy:
             remedy = "X-Forwarded-For is ignored; if it is your proxy's, name it in server.trusted_proxies"
             self._settings.emit(Noticed(what="untrusted_forwarding", detail=remedy))
 
-    @property
-    def head_limit(self) -> int:
-        """The largest head of a request, in bytes."""
-        limits = self._settings.limits
-        return limits.header_bytes + limits.target_bytes
-
     def malformed(self, problem: Problem) -> tuple[Headers, bytes]:
         """Header fields and body of the answer to what never became a request."""
         request_id = os.urandom(16).hex()
@@ -108,7 +110,7 @@ class _Call:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._connection = connection_of(scope)
+        self._cycle = cycle_of(scope)
         self._started = time.monotonic()
         self._request_id = os.urandom(16).hex()
         self._line: ProxyLine | None = None
@@ -116,14 +118,24 @@ class _Call:
         self._route = ""
         self._upstream = ""
         self._decision = "refuse"
+        self._answered = 0
+        """The status of an answer in place of the upstream's; 0: none."""
         self.spoke_untrusted = False
 
     async def answer(self) -> None:
         """Whatever happens, the client gets one answer, or a connection that is seen to break."""
         try:
-            head = read_head(self._scope, self._connection, self._settings.limits)
+            head = self._head()
         except GatewayError as error:
             await self._refuse_early(error.problem)
+            return
+        fit = self._settings.fittings
+        if fit.via.loops(head.headers):
+            await self._refuse_early(errors.LOOP_DETECTED)
+            return
+        fields = own_answer(fit.allowances, head.headers) if head.method == "OPTIONS" else None
+        if fields is not None:
+            await self._answer_here(fields)
             return
         rule = self._settings.router.find(head.method, head.path)
         if rule is None:
@@ -132,7 +144,7 @@ class _Call:
         self._route = rule.match.decode("utf-8", "replace")
         self._upstream = rule.upstream
         body = self._body(head, rule.policy)
-        watch = Watch(self._connection, self._receive, body)
+        watch = Watch(self._cycle, self._receive, body)
         try:
             await self._guarded(head, rule, body, watch)
         finally:
@@ -141,6 +153,12 @@ class _Call:
                 self._line.close()
             if body is not None:
                 body.release()
+
+    def _head(self) -> Head:
+        scope, cycle = self._scope, self._cycle
+        target = cycle.target if cycle is not None else _rebuilt(scope)
+        limits = self._settings.limits
+        return read_head(scope["method"], target, scope["http_version"], list(scope["headers"]), limits)
 
     async def _guarded(self, head: Head, rule: Rule, body: RequestBody | None, watch: Watch) -> None:
         try:
@@ -204,7 +222,7 @@ class _Call:
         may_replay = policy.auth is not Auth.OFF and policy.on_upstream_401 is not OnUpstream401.NEVER
         keep = settings.replay_body if may_replay or head.method in IDEMPOTENT else 0
         limit = settings.limits.body_bytes
-        return RequestBody(self._receive, length=head.content_length, keep=keep, limit=limit)
+        return RequestBody(self._receive, self._cycle, length=head.content_length, keep=keep, limit=limit)
 
     async def _refuse_early(self, problem: Problem) -> None:
         """Nothing is under way yet. Where the request's end is not sure to be found, the connection closes."""
@@ -217,6 +235,13 @@ class _Call:
         await self._send({"type": "http.response.start", "status": problem.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
+    async def _answer_here(self, fields: Headers) -> None:
+        """204 in place of the upstream: nothing is judged, nothing forwarded (R17)."""
+        self._decision, self._answered = "answer", 204
+        headers = [*fields, (b"connection", b"close")] if values(self._scope["headers"], b"expect") else fields
+        await self._send({"type": "http.response.start", "status": self._answered, "headers": headers})
+        await self._send({"type": "http.response.body", "body": b""})
+
     async def _fail(self) -> None:
         if self._line is None:
             await self._refuse_early(errors.INTERNAL_ERROR)
@@ -227,14 +252,14 @@ class _Call:
 
     def _abort(self) -> None:
         """The head is out and the body cannot be completed: the client must see that (P15)."""
-        if self._connection is None:
+        if self._cycle is None:
             raise AnswerBroken
-        self._connection.abort()
+        self._cycle.abort()
 
     def _cut(self) -> None:
         """The gateway is going down and its time is over. The server would say 500, or end the body cleanly."""
-        if self._connection is not None:
-            self._connection.abort()
+        if self._cycle is not None:
+            self._cycle.abort()
 
     def ended(self) -> RequestEnded:
         """What happened, for log, metric and trace."""
@@ -257,7 +282,7 @@ class _Call:
 
     def _path(self) -> str:
         """Undecoded, so that the log shows what made a path ambiguous; without query and fragment (X9)."""
-        target = self._connection.target if self._connection is not None else b""
+        target = self._cycle.target if self._cycle is not None else b""
         if not target.startswith(b"/"):
             return str(self._scope["path"])
         return re.split(rb"[?#]", target, maxsplit=1)[0].decode("latin-1")
@@ -265,4 +290,11 @@ class _Call:
     def _status(self) -> int:
         if self._line is not None:
             return self._line.status
-        return self._early.status if self._early is not None else 0
+        return self._early.status if self._early is not None else self._answered
+
+
+def _rebuilt(scope: MutableMapping[str, Any]) -> bytes:
+    """The target under a server that is not ours: as near to the client's bytes as ASGI keeps it."""
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope["query_string"]
+    return path + b"?" + query if query else path

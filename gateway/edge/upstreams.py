@@ -8,6 +8,7 @@ from gateway.core.headers import Header, Headers, RequestFilter
 from gateway.core.paths import strip
 from gateway.core.routes import Rule
 from gateway.core.tokens import AccessToken
+from gateway.duplex import Duplex
 from gateway.edge.body import RequestBody
 
 
@@ -16,6 +17,8 @@ class Response(Protocol):
 
     status: int
     headers: Headers
+    http_version: str
+    """``1.1`` or ``1.0``."""
 
     @property
     def at_end(self) -> bool:
@@ -29,6 +32,9 @@ class Response(Protocol):
 
     async def drain(self, limit: int) -> None:
         """Drop the rest."""
+
+    def switch(self) -> Duplex:
+        """After a 101: the connection, which is the caller's to end. Raises: GatewayError: it is lost."""
 
     def close(self) -> None:
         """Let go."""
@@ -45,6 +51,10 @@ class Outgoing:
     body: RequestBody | None
     response_timeout: float | None
     """Seconds until the head; None: the upstream's own."""
+    lane: int = 0
+    """The number of the rule that it came by."""
+    upgrade: bool = False
+    """It asks for another protocol: the answer may be a 101."""
 
 
 Send = Callable[[Outgoing], Awaitable[Response]]

@@ -1,6 +1,6 @@
 """Notices that a client has left, so that nothing is asked of an upstream for nobody (B22).
 
-An ASGI application that only sends never learns it. Our own protocol class tells (``edge.protocol``); under any
+An ASGI application that only sends never learns it. Our own protocol class tells (``edge.cycle``); under any
 other server a task listens, but only once the answer has kept us waiting and the request's body has been read:
 a task for each request would cost a quarter of the speed, and listening earlier would eat the body.
 """
@@ -9,7 +9,7 @@ import asyncio
 from typing import Any
 
 from gateway.edge.body import Receive, RequestBody
-from gateway.edge.protocol import ClientConnection
+from gateway.edge.cycle import Cycle
 
 _PATIENCE = 0.05
 """Seconds until a request counts as one that waits."""
@@ -18,27 +18,27 @@ _PATIENCE = 0.05
 class Watch:
     """Cancels the current task when the client leaves; ``gone`` then says why."""
 
-    __slots__ = ("_body", "_connection", "_listener", "_receive", "_task", "_timer", "gone")
+    __slots__ = ("_body", "_cycle", "_listener", "_receive", "_task", "_timer", "gone")
 
-    def __init__(self, connection: ClientConnection | None, receive: Receive, body: RequestBody | None) -> None:
-        self._connection = connection
+    def __init__(self, cycle: Cycle | None, receive: Receive, body: RequestBody | None) -> None:
+        self._cycle = cycle
         self._receive = receive
         self._body = body
         self._task: asyncio.Task[Any] | None = asyncio.current_task()
         self._listener: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.gone = False
-        if connection is None:
+        if cycle is None:
             self._later()
-        elif connection.lost:
+        elif cycle.lost:
             self._left()
         else:
-            connection.on_lost = self._left
+            cycle.on_lost = self._left
 
     def stop(self) -> None:
         """The request is over."""
-        if self._connection is not None:
-            self._connection.on_lost = None
+        if self._cycle is not None:
+            self._cycle.on_lost = None
         if self._timer is not None:
             self._timer.cancel()
         if self._listener is not None:

@@ -45,6 +45,10 @@ class Breaker:
         """The server gave an OAuth answer."""
         self._failures, self._pause, self._probe_until = 0, 1.0, None
 
+    def abandoned(self) -> None:
+        """It never went out, through no fault of the server's (B27): the next one may be the probe."""
+        self._probe_until = None
+
     def failed(self, now: float) -> None:
         """The server gave none."""
         self._failures += 1

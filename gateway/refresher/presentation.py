@@ -127,6 +127,8 @@ class Presentation:
         now = _now()
         if not isinstance(answer, Unavailable) or answer.client_error:
             self._breaker.succeeded()
+        elif answer.exhausted:
+            self._breaker.abandoned()
         elif now < late:
             self._breaker.failed(now)
         return answer
@@ -145,8 +147,8 @@ class Presentation:
                 return Failed(errors.AUTH_SERVER_UNAVAILABLE.retry(seconds))
             case Misconfigured():
                 return Failed(errors.AUTH_SERVER_MISCONFIGURED)
-            case Unavailable():
-                return Failed(errors.AUTH_SERVER_UNAVAILABLE)
+            case Unavailable(exhausted=ours):
+                return Failed(errors.OVERLOADED if ours else errors.AUTH_SERVER_UNAVAILABLE)
             case _:
                 assert_never(answer)
 

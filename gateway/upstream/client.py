@@ -25,6 +25,10 @@ class UpstreamRequest:
     headers: list[Header] = field(repr=False)
     """All of them, ``Host`` included, in order; without Content-Length and Transfer-Encoding."""
     body: BodySource | None = None
+    lane: int = 0
+    """The number of the rule that it comes by: its share of the connections (``UpstreamSettings.lanes``)."""
+    upgrade: bool = False
+    """It asks for another protocol: the response may be a 101, and then waits for ``UpstreamResponse.switch``."""
 
 
 class Upstream:
@@ -54,9 +58,9 @@ class Upstream:
         timeout = self._settings.response_timeout if response_timeout is None else response_timeout
         unsafe = request.method not in REPEATABLE
         for_head = request.method == b"HEAD"
-        connection = self._pool.pick(unsafe=unsafe) or await self._pool.acquire()
+        connection = self._pool.pick(request.lane, unsafe=unsafe) or await self._pool.acquire(request.lane)
         reused = connection.reused
-        response = connection.start(head, body, for_head=for_head, timeout=timeout)
+        response = connection.start(head, body, for_head=for_head, timeout=timeout, upgrade=request.upgrade)
         try:
             await response.head()
         except StaleConnection:
@@ -65,8 +69,8 @@ class Upstream:
             await response.upload_stopped()
             if body is not None and not body.replayable:
                 raise
-            connection = await self._pool.acquire()
-            response = connection.start(head, body, for_head=for_head, timeout=timeout)
+            connection = await self._pool.acquire(request.lane)
+            response = connection.start(head, body, for_head=for_head, timeout=timeout, upgrade=request.upgrade)
             await response.head()
         return response
 

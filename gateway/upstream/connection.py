@@ -6,8 +6,9 @@ import socket
 from typing import cast
 
 from gateway.core.errors import UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
+from gateway.deadline import Deadline
+from gateway.duplex import Duplex
 from gateway.upstream.body import BodySource, Upload, WriteGate
-from gateway.upstream.deadline import Deadline
 from gateway.upstream.parser import ResponseParser
 from gateway.upstream.ports import Owner, StaleConnection, Unconnected
 from gateway.upstream.response import UpstreamResponse
@@ -63,10 +64,12 @@ class Connection(asyncio.Protocol):
 
     # The exchange.
 
-    def start(self, head: bytes, body: BodySource | None, *, for_head: bool, timeout: float) -> UpstreamResponse:
+    def start(
+        self, head: bytes, body: BodySource | None, *, for_head: bool, timeout: float, upgrade: bool = False
+    ) -> UpstreamResponse:
         """Write ``head`` (and what follows it at once), send ``body`` meanwhile, expect the response."""
         response = self._response = UpstreamResponse(self, self._settings.idle_timeout)
-        self._parser.begin(response.chunks, for_head=for_head)
+        self._parser.begin(response.chunks, for_head=for_head, upgrade=upgrade)
         self._timeout = timeout
         self.deadline.set(timeout)
         self.transport.write(head)
@@ -79,6 +82,15 @@ class Connection(asyncio.Protocol):
         """Whoever asked has left, or has seen enough."""
         self._detach()
         self.abort()
+
+    def switch(self) -> Duplex:
+        """The response was a 101: the transport leaves HTTP, and the pool, for good."""
+        self._detach()
+        self.closed = True
+        self.deadline.cancel()
+        self._owner.gone(self)
+        self._owner.lost(self)
+        return Duplex(self.transport, self._parser.leftover)
 
     def resume(self) -> None:
         """The reader has taken what was buffered."""
@@ -203,7 +215,7 @@ class Connection(asyncio.Protocol):
             return
         self.deadline.clear()
         response.buffered += len(data)
-        if response.buffered > self._settings.max_buffered:
+        if response.buffered > self._settings.max_buffered or parser.switched:
             self._pause()
         response.wake()
 

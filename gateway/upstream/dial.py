@@ -2,6 +2,8 @@
 
 import asyncio
 
+from gateway.core.errors import Overloaded
+from gateway.descriptors import exhausted
 from gateway.upstream.connection import Connection
 from gateway.upstream.settings import UpstreamSettings
 from gateway.upstream.tls import connect_tls
@@ -12,11 +14,16 @@ async def dial(connection: Connection, settings: UpstreamSettings) -> bool:
 
     False: unresolvable, refused, silent, or not to be trusted. The cause is dropped, because its text quotes
     the address. Cancelled, it leaves no socket behind once ``connection.abort()`` has been called.
+
+    Raises:
+        Overloaded: this system has nothing left to connect with (B27).
     """
     try:
         async with asyncio.timeout(settings.connect_timeout):
             await _connect(connection, settings)
-    except (OSError, UnicodeError):  # UnicodeError: a name that IDNA refuses
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA refuses
+        if exhausted(error):
+            raise Overloaded from None
         return False
     return True
 

@@ -3,7 +3,7 @@
 llhttp, strict, refuses most of what must not be passed on: Content-Length with Transfer-Encoding, repeated
 lengths, bad chunks, obs-fold, bare CR or LF, control bytes in values, names that are no tokens. What it lets
 through is refused here: other protocols and versions, status codes outside 100-599, transfer codings other
-than one ``chunked``, 101, heads and trailers without end. Trailers are dropped (P5).
+than one ``chunked``, a 101 that was not asked for, heads and trailers without end. Trailers are dropped (P5).
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import httptools
 
 from gateway.core.errors import UpstreamProtocolError
 from gateway.core.headers import Header, Headers, tokens, values
+from gateway.core.websocket import SWITCHING_PROTOCOLS
 
 _MAX_INFORMATIONAL = 16
 """Interim responses before a final one; a server that sends more is only keeping us busy."""
@@ -29,13 +30,16 @@ class ResponseParser:
         "_max_head_bytes",
         "_room",
         "_silent",
+        "_upgrade",
         "complete",
         "headers",
         "keep_alive",
+        "leftover",
         "ready",
         "started",
         "status",
         "surplus",
+        "switched",
         "version",
     )
 
@@ -44,15 +48,17 @@ class ResponseParser:
         self._for_head = False
         self._http = httptools.HttpResponseParser(self)
 
-    def begin(self, body: list[bytes], *, for_head: bool = False) -> None:
+    def begin(self, body: list[bytes], *, for_head: bool = False, upgrade: bool = False) -> None:
         """Expect a response to the next request; its body's pieces are appended to ``body``.
 
+        With ``upgrade`` it may be a 101, after which HTTP has ended on this connection: ``switched``.
         A response to HEAD ends with its head, whatever its fields say (RFC 9112 §6.3). llhttp cannot be told,
         so that its state is of no use afterwards: the next response gets a parser of its own.
         """
         if self._for_head:
             self._http = httptools.HttpResponseParser(self)
         self._for_head = for_head
+        self._upgrade = upgrade
         self._body = [] if for_head else body
         self._head_end = b""
         self._room = self._max_head_bytes
@@ -65,6 +71,10 @@ class ResponseParser:
         self.complete = False
         self.surplus = False
         """Bytes came after the end of the response: the connection must not be used again."""
+        self.switched = False
+        """It was a 101: what follows is no HTTP."""
+        self.leftover = b""
+        """What followed it already."""
         self.keep_alive = False
         self.headers: Headers = []
         self.status = 0
@@ -76,6 +86,9 @@ class ResponseParser:
         Raises:
             UpstreamProtocolError: it is not a response that may be passed on.
         """
+        if self.switched:
+            self.leftover += data
+            return
         if not self.started:
             self.started = True
             if data[0] not in b"H\r\n":  # llhttp also speaks RTSP and ICE
@@ -83,7 +96,9 @@ class ResponseParser:
         self._silent = True
         try:
             self._http.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        except httptools.HttpParserUpgrade as end:
+            self.leftover = data[end.args[0] :]
+        except httptools.HttpParserError:
             if not self.complete:
                 raise UpstreamProtocolError from None
             self.surplus = True
@@ -94,7 +109,7 @@ class ResponseParser:
 
     def eof(self) -> bool:
         """The upstream closed: is the response complete? A body without any framing is (RFC 9112 §6.3)."""
-        if self.ready and self._delimited_by_close:
+        if self.ready and not self.switched and self._delimited_by_close:
             self.complete = True
         return self.complete
 
@@ -132,7 +147,11 @@ class ResponseParser:
         status = http.get_status_code()
         version = http.get_http_version()
         check_head(status, version, self.headers, self._max_head_bytes)
-        if status < 200:  # noqa: PLR2004  # the class of interim responses (RFC 9110 §15.2)
+        if status == SWITCHING_PROTOCOLS:
+            if not self._upgrade or not http.should_upgrade() or version != "1.1":
+                raise UpstreamProtocolError
+            self.switched = True
+        elif status < 200:  # noqa: PLR2004  # the class of interim responses (RFC 9110 §15.2)
             self._informational += 1
             if self._informational > _MAX_INFORMATIONAL:
                 raise UpstreamProtocolError
@@ -153,17 +172,17 @@ class ResponseParser:
         """The end of a response, interim ones included."""
         if self.complete and values(self.headers, b"transfer-encoding"):
             self.surplus = True  # a last chunk after the head that ended the answer to HEAD
-        self.complete = self.ready
+        self.complete = self.ready and not self.switched
 
 
 def check_head(status: int, version: str, headers: Sequence[Header], max_bytes: int) -> None:
     """What llhttp does not refuse in a response head.
 
     Raises:
-        UpstreamProtocolError: an impossible status or version, an upgrade that nobody asked for, a transfer
-            coding that we cannot take off, or more than ``max_bytes`` of fields.
+        UpstreamProtocolError: an impossible status or version, a transfer coding that we cannot take off, or
+            more than ``max_bytes`` of fields.
     """
-    if not 100 <= status <= 599 or status == 101 or version not in ("1.1", "1.0"):  # noqa: PLR2004
+    if not 100 <= status <= 599 or version not in ("1.1", "1.0"):  # noqa: PLR2004
         raise UpstreamProtocolError
     size = codings = 0
     for name, value in headers:

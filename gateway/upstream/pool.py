@@ -1,20 +1,21 @@
 """Which connection serves a request. Everything here is O(1) in the number of connections.
 
-A slot is a number: ``_open`` counts connections from before they are opened to ``gone``. Idle ones are used
-last in, first out, so that spare ones age and go; requests wait first in, first out.
+A place is a connection that serves a request or is being opened for one, from before it is opened to ``release``
+or ``gone``; idle connections hold none. Idle ones are used last in, first out, so that spare ones age and go;
+who waits for a place is ``lanes``' affair.
 """
 
 import asyncio
-from collections import OrderedDict
 
 from gateway.core.errors import Overloaded, UpstreamUnreachable
 from gateway.upstream.body import Upload
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import dial
+from gateway.upstream.lanes import Lane, Lanes
 from gateway.upstream.settings import UpstreamSettings
 
-_Handover = asyncio.Future[Connection | None]
-"""A connection, or None: a slot, already counted, to open one with."""
+_Handed = Connection | None
+"""A connection, or None: a place, already counted, to open one in."""
 
 
 class Pool:
@@ -23,8 +24,8 @@ class Pool:
     def __init__(self, settings: UpstreamSettings) -> None:
         self._settings = settings
         self._idle: dict[Connection, None] = {}  # used as a stack that also forgets from its middle
-        self._waiters: OrderedDict[_Handover, None] = OrderedDict()
-        self._open = 0
+        self._busy: dict[Connection, Lane[_Handed]] = {}
+        self._lanes: Lanes[_Handed] = Lanes(settings.max_connections, settings.max_waiting, settings.lanes)
         self._sockets: set[Connection] = set()
         self._uploads: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -33,7 +34,7 @@ class Pool:
     @property
     def active(self) -> int:
         """Connections in use or being opened."""
-        return self._open - len(self._idle)
+        return self._lanes.taken
 
     @property
     def idle(self) -> int:
@@ -43,14 +44,24 @@ class Pool:
     @property
     def waiting(self) -> int:
         """Requests that wait for a connection."""
-        return len(self._waiters)
+        return self._lanes.waiting
 
-    def pick(self, *, unsafe: bool) -> Connection | None:
-        """An idle connection, if there is one that will do; the caller must start an exchange at once.
+    def pick(self, number: int = 0, *, unsafe: bool) -> Connection | None:
+        """An idle connection for this lane, if there is one that will do; start an exchange on it at once.
 
         An ``unsafe`` request cannot be repeated, so it takes only one that was used just now and whose
         upstream has not closed it (B16).
         """
+        lane = self._lanes[number]
+        if not self._idle or not self._lanes.open_to(lane):
+            return None
+        connection = self._pop(unsafe=unsafe)
+        if connection is not None:
+            self._lanes.take(lane)
+            self._busy[connection] = lane
+        return connection
+
+    def _pop(self, *, unsafe: bool) -> Connection | None:
         while self._idle:
             connection, _ = self._idle.popitem()
             if not connection.usable():
@@ -64,64 +75,64 @@ class Pool:
                 return connection
         return None
 
-    async def acquire(self) -> Connection:
+    async def acquire(self, number: int = 0) -> Connection:
         """A new connection, in place of an idle one at need, or the first that another request lets go.
 
         Raises:
-            Overloaded: too many wait already, or waiting took longer than ``response_timeout``.
+            Overloaded: too many wait already, or waiting took longer than ``response_timeout``, or the system
+                has no descriptors or ports left.
             UpstreamUnreachable: it cannot be opened.
         """
-        while not self._reserve():
-            connection = await self._handover()
+        lane = self._lanes[number]
+        while not self._enter(lane):
+            connection = await self._handover(lane)
             if connection is None:
                 break
             if connection.usable():
                 return connection
             connection.abort()
-        return await self._connect()
+        return await self._connect(lane)
 
-    def _reserve(self) -> bool:
+    def _enter(self, lane: Lane[_Handed]) -> bool:
         if self._closing:
             raise UpstreamUnreachable
-        if self._open >= self._settings.max_connections and self._idle:
-            connection, _ = self._idle.popitem()
-            connection.abort()
-        if self._open >= self._settings.max_connections:
+        if not self._lanes.open_to(lane):
             return False
-        self._open += 1
+        self._lanes.take(lane)
         return True
 
-    async def _handover(self) -> Connection | None:
-        if len(self._waiters) >= self._settings.max_waiting:
-            raise Overloaded
+    async def _handover(self, lane: Lane[_Handed]) -> _Handed:
         loop = asyncio.get_running_loop()
-        turn: _Handover = loop.create_future()
-        self._waiters[turn] = None
+        turn: asyncio.Future[_Handed] = loop.create_future()
+        self._lanes.queue(lane, turn)
         timer = loop.call_later(self._settings.response_timeout, self._give_up, turn)
         try:
             return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self._return(turn.result())  # it came while we were being cancelled
+                self._return(lane, turn.result())  # it came while we were being cancelled
             raise
         finally:
             timer.cancel()
-            self._waiters.pop(turn, None)
+            self._lanes.unqueue(lane, turn)
 
-    def _give_up(self, turn: _Handover) -> None:
+    def _give_up(self, turn: asyncio.Future[_Handed]) -> None:
         if not turn.done():
             turn.set_exception(Overloaded())
 
-    def _return(self, handed: Connection | None) -> None:
+    def _return(self, lane: Lane[_Handed], handed: _Handed) -> None:
         if handed is None:
-            self._open -= 1
-            self._offer_slot()
+            self._free(lane)
         elif not handed.closed:
             self.release(handed)
 
-    async def _connect(self) -> Connection:
-        """Open a connection in the slot that was reserved; whatever fails gives it back."""
+    async def _connect(self, lane: Lane[_Handed]) -> Connection:
+        """Open a connection in the place that was taken; whatever fails gives it back."""
+        if len(self._idle) + self.active > self._settings.max_connections:
+            spare, _ = self._idle.popitem()
+            spare.abort()
         connection = Connection(self, self._settings, asyncio.get_running_loop())
+        self._busy[connection] = lane
         try:
             reached = await dial(connection, self._settings)
         except BaseException:
@@ -137,7 +148,7 @@ class Pool:
     async def close(self) -> None:
         """Abort everything; return when every socket is closed and every upload has ended."""
         self._closing = True
-        for turn in self._waiters:
+        for turn in self._lanes.everybody():
             if not turn.done():
                 turn.set_exception(UpstreamUnreachable())
         for connection in list(self._sockets):
@@ -148,33 +159,30 @@ class Pool:
         if self._uploads:
             await asyncio.wait(self._uploads)
 
-    def _next_waiter(self) -> _Handover | None:
-        while self._waiters:
-            turn, _ = self._waiters.popitem(last=False)
-            if not turn.done():
-                return turn
-        return None
-
-    def _offer_slot(self) -> None:
-        if self._open < self._settings.max_connections and (turn := self._next_waiter()) is not None:
-            self._open += 1
-            turn.set_result(None)
+    def _free(self, lane: Lane[_Handed], connection: _Handed = None) -> None:
+        """A place back, and on to whoever may have it: with the connection in it, or to open one."""
+        self._lanes.give(lane)
+        following = self._lanes.next()
+        if following is not None:
+            lane, turn = following
+            if connection is not None:
+                self._busy[connection] = lane
+            turn.set_result(connection)
+        elif connection is not None:
+            self._idle[connection] = None
 
     # What connections report.
 
     def release(self, connection: Connection) -> None:
-        """Free: for the one who has waited longest, or for later."""
-        turn = self._next_waiter() if self._waiters else None
-        if turn is None:
-            self._idle[connection] = None
-        else:
-            turn.set_result(connection)
+        """Free: for another request that waits, or for later."""
+        self._free(self._busy.pop(connection), connection)
 
     def gone(self, connection: Connection) -> None:
-        """Its slot is free."""
+        """Its place is free, if it held one."""
         self._idle.pop(connection, None)
-        self._open -= 1
-        self._offer_slot()
+        lane = self._busy.pop(connection, None)
+        if lane is not None:
+            self._free(lane)
 
     def lost(self, connection: Connection) -> None:
         """One socket less."""

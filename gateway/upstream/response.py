@@ -4,7 +4,8 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.core.errors import GatewayError, UpstreamProtocolError
-from gateway.upstream.deadline import Deadline
+from gateway.deadline import Deadline
+from gateway.duplex import Duplex
 
 if TYPE_CHECKING:
     from gateway.core.headers import Headers
@@ -21,6 +22,9 @@ class Line(Protocol):
 
     def resume(self) -> None:
         """There is room again: read on."""
+
+    def switch(self) -> Duplex:
+        """Let the transport go, to whatever follows HTTP on it."""
 
 
 class UpstreamResponse:
@@ -118,6 +122,18 @@ class UpstreamResponse:
         """Return when the request's body is no longer being read."""
         if self.upload is not None:
             await self.upload.stopped()
+
+    def switch(self) -> Duplex:
+        """After a 101: the connection as a stream of bytes, which is now the caller's to end.
+
+        Raises:
+            GatewayError: the connection is lost, or is no longer this response's.
+        """
+        line, self._line = self._line, None
+        if line is None:
+            raise self._error or UpstreamProtocolError()
+        self._complete = True
+        return line.switch()
 
     def close(self) -> None:
         """Let go: a response that is not complete aborts its connection and the upload. Idempotent."""

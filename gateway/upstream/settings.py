@@ -1,6 +1,7 @@
 """What one upstream is and how patient we are with it. Times are seconds, sizes bytes, rates none."""
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -23,6 +24,8 @@ class UpstreamSettings:
     max_connections: int = 256
     max_waiting: int = 1024
     """Requests that may queue for a connection; one more is ``Overloaded`` at once."""
+    lanes: Mapping[int, int | None] = field(default_factory=lambda: {0: None})
+    """The rules that lead here, by number, each with the most connections that it may hold; None: its share."""
     keepalive: float = 60.0
     """How long an unused connection is kept."""
     unsafe_reuse: float = 1.0

@@ -138,6 +138,7 @@ ROUTES = [
     ('match = "/b"', 'match = "/_gateway/x"', "match", "is under server.gateway_prefix"),
     ('match = "/b"', 'match = "/a/*"\nstrip_prefix = "/ab"', "strip_prefix", "is not the start of match"),
     ('match = "/b"', 'match = "/ab/*"\nstrip_prefix = "/a"', "strip_prefix", "is not the start of match"),
+    ('match = "/b"', 'match = "/a"\nmax_connections = 257', "max_connections", "is more than its upstream may have"),
 ]
 
 GOOD = [
@@ -154,6 +155,8 @@ GOOD = [
     CUSTOM + 'json = { a = { b = ["{refresh_token}", 1, true] } }\ndenied = { "/code" = [401, "401"] }',
     '[[routes]]\nmatch = "/a"\n[[routes]]\nmatch = "/a"\nmethods = ["POST"]\n[[routes]]\nmatch = "/a/*"',
     '[upstreams.b]\nurl = "http://b"\n[[routes]]\nmatch = "/b/*"\nstrip_prefix = "/b"\nupstream = "b"',
+    '[upstreams.b]\nurl = "http://b"\nmax_connections = 300\n'
+    '[[routes]]\nmatch = "/b"\nupstream = "b"\nmax_connections = 300',
 ]
 
 

@@ -190,7 +190,6 @@ REFUSED = [
     ("log", 'level = "trace"', "level", 'Write one of "debug", "info"'),
     ("log", 'format = "xml"', "format", 'Write one of "auto", "console", "json"'),
     ("admin", 'listen = "127.0.0.1:9090"', None, "is not built yet"),
-    ("cors", "origins = []", None, "is not built yet"),
     ("sever", "x = 1", None, 'Did you mean "server"?'),
 ]
 
@@ -224,6 +223,7 @@ ROUTES_REFUSED = [
     ('match = "/a"\nstrip_prefix = "/"', "strip_prefix", "is not a prefix of whole segments"),
     ('match = "/a"\ncapture = { access_token = "/t" }', "capture", "is not built yet"),
     ('match = "/a"\nresponse_timeout = "0s"', "response_timeout", "is zero"),
+    ('match = "/a"\nmax_connections = 0', "max_connections", "is less than 1"),
     ('match = "/a"\nauht = "off"', "auht", 'Did you mean "auth"?'),
 ]
 

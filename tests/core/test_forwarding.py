@@ -100,9 +100,13 @@ FORWARDED = [
     ([b"for=1.1.1.1", b"for=203.0.113.7;proto=https"], ("203.0.113.7", b"https", b"api.example")),
     ([b"for=203.0.113.7;proto=https, for=10.1.1.1"], ("203.0.113.7", b"http", b"api.example")),
     ([b'by="a,b;c=d";for=203.0.113.7'], ("203.0.113.7", b"http", b"api.example")),
-    ([b'host="a\\"b";for=_hidden'], ("unknown", b"http", b'a"b')),
+    ([b'by="a\\"b";host=a.example;for=_hidden'], ("unknown", b"http", b"a.example")),
+    ([b'host="shop.example\\:8443";for="203.0.113.7"'], ("203.0.113.7", b"http", b"shop.example:8443")),
     ([b"nonsense"], ("10.0.0.1", b"http", b"api.example")),
     ([b""], ("10.0.0.1", b"http", b"api.example")),
+    ([b" , ;for=203.0.113.7; ,,"], ("203.0.113.7", b"http", b"api.example")),
+    ([b"", b"for=203.0.113.7"], ("203.0.113.7", b"http", b"api.example")),
+    ([b"for=6.6.6.6, proto=https"], ("unknown", b"https", b"api.example")),
 ]
 
 
@@ -111,6 +115,81 @@ def test_the_standard_field_is_believed_where_there_is_no_other(lines, expected)
     """N1: RFC 7239 §4; the last element is the nearest proxy's own."""
     peer = read([(b"forwarded", line) for line in lines])
     assert (peer.client, peer.scheme, peer.host) == expected
+
+
+BROKEN = [
+    [b"for=6.6.6.6;proto=https;host=evil.example;x y, for=203.0.113.7"],
+    [b'for=6.6.6.6;host=evil.example, ", for=203.0.113.7'],
+    [b'for=6.6.6.6, for="', b'for="[2001:db8::7]"'],
+    [b"for=203.0.113.7;for=6.6.6.6"],
+    [b"for=6.6.6.6;host", b"for=203.0.113.7"],
+]
+
+
+@pytest.mark.parametrize("lines", BROKEN)
+def test_what_a_client_breaks_off_does_not_make_its_own_words_the_last(lines):
+    """N1: the proxy's own element stands at the end, behind whatever its client wrote."""
+    peer = read([(b"forwarded", line) for line in lines])
+    assert (peer.client, peer.scheme, peer.host) == ("10.0.0.1", b"http", b"api.example")
+    assert peer.fields[-1] == (b"forwarded", b"for=10.0.0.1;proto=http")
+
+
+PUBLIC = [
+    (b"x-forwarded-proto", b"HTTPS", (b"https", b"api.example")),
+    (b"x-forwarded-proto", b"wss", (b"https", b"api.example")),
+    (b"x-forwarded-proto", b"ws", (b"http", b"api.example")),
+    (b"x-forwarded-proto", b"javascript", (b"http", b"api.example")),
+    (b"x-forwarded-proto", b"https, http", (b"http", b"api.example")),
+    (b"x-forwarded-host", b"shop.example:8443", (b"http", b"shop.example:8443")),
+    (b"x-forwarded-host", b"[2001:db8::1]:8443", (b"http", b"[2001:db8::1]:8443")),
+    (b"x-forwarded-host", b"evil.example, shop.example", (b"http", b"api.example")),
+    (b"x-forwarded-host", b"user@evil.example", (b"http", b"api.example")),
+    (b"x-forwarded-host", b"evil.example/path", (b"http", b"api.example")),
+    (b"x-forwarded-host", b'"><script>', (b"http", b"api.example")),
+    (b"forwarded", b'for=a;host="evil.example/path";proto=gopher', (b"http", b"api.example")),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), PUBLIC)
+def test_a_scheme_and_a_host_are_believed_if_they_are_such(name, value, expected):
+    """N1: they get into Location fields (``preserve_host = false``)."""
+    peer = read([(name, value)])
+    assert (peer.scheme, peer.host) == expected
+    assert dict(peer.fields)[b"x-forwarded-proto"] == expected[0]
+    assert dict(peer.fields)[b"x-forwarded-host"] == expected[1]
+
+
+@pytest.mark.parametrize(
+    ("chain", "told"),
+    [([b"203.0.113.7"], b"203.0.113.7"), ([b"203.0.113.7, 10.1.1.1"], b"203.0.113.7"), ([b"_hidden"], None)],
+)
+def test_the_real_address_is_the_one_that_we_judged(chain, told):
+    """N1: a proxy that writes X-Forwarded-For alone passes its client's X-Real-IP on."""
+    peer = read([*((b"x-forwarded-for", v) for v in chain), (b"x-real-ip", b"6.6.6.6")])
+    assert dict(peer.fields).get(b"x-real-ip") == told
+    assert b"x-real-ip" not in dict(read([(b"x-forwarded-for", v) for v in chain]).fields)
+
+
+def test_a_trusted_proxy_may_say_where_a_request_came_from():
+    """N1: what an untrusted one may not; with the fields that IIS and its like add."""
+    headers = [(b"x-original-url", b"/a"), (b"x-forwarded-prefix", b"/p"), (b"cookie", b"c")]
+    assert read(headers).fields[3:] == headers[:2]
+
+
+def test_a_chain_without_end_costs_no_work_without_end():
+    """N1, D6: 5,000 members that all look trusted; they are passed on, and 64 are read."""
+    chain = b",".join([b"203.0.113.7"] + [b"10.0.0.%d" % (n % 250 + 1) for n in range(5000)])
+    peer = read([(b"x-forwarded-for", chain)])
+    assert peer.client.startswith("10.0.0.")
+    assert dict(peer.fields)[b"x-forwarded-for"].count(b",") == 5001
+    near = b",".join([b"203.0.113.7"] + [b"10.0.0.1"] * 63)
+    assert read([(b"x-forwarded-for", near)]).client == "203.0.113.7"
+
+
+def test_a_zone_makes_no_other_client():
+    """N1, D3: ``%`` and whatever follows."""
+    clients = {read([(b"x-forwarded-for", b"fe80::1%%%d" % n)]).client for n in range(9)}
+    assert clients == {"fe80::1"}
 
 
 def test_an_ipv6_node_is_quoted():

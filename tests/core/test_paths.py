@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.paths import canonical, split_target, strip
+from gateway.core.paths import canonical, is_authority, split_target, strip
 
 AMBIGUOUS = [
     b"",
@@ -48,6 +48,13 @@ AMBIGUOUS = [
     b"/a%2",
     b"/a%zz",
     b"/a%2/",
+    b"/%u002f",
+    b"/a%c0%afb",
+    b"/%C0%AE%C0%AE/b",
+    b"/%c1%9cb",
+    b"/a%e0%80%afb",
+    b"/a%f0%80%80%afb",
+    b"/a\xc0\xafb",
 ]
 
 
@@ -74,6 +81,11 @@ READINGS = {
     b"/100%25zz": b"/100%zz",
     b"/%C3%A9": "/é".encode(),
     b"/\xc3\xa9": "/é".encode(),
+    b"/%E0%A4%84": "/ऄ".encode(),
+    b"/%F0%9F%98%80": "/😀".encode(),
+    b"/caf%E9": b"/caf\xe9",
+    b"/C%23": b"/C#",
+    b"/what%3F": b"/what?",
     b'/[]{}|"<>^`': b'/[]{}|"<>^`',
     b"/a:b@c,d=e+f!$&'()*~": b"/a:b@c,d=e+f!$&'()*~",
 }
@@ -147,7 +159,19 @@ def test_a_plain_path_is_its_own_reading(segments):
         (b"http://api.example", (b"/", b"api.example")),
         (b"http://api.example?q=/x", (b"/?q=/x", b"api.example")),
         (b"http://api.example/a?q=http://b", (b"/a?q=http://b", b"api.example")),
+        (b"http://[2001:DB8::1]:8080/a", (b"/a", b"[2001:DB8::1]:8080")),
+        (b"http://api.example./", (b"/", b"api.example.")),
+        (b"http://api.example:/", (b"/", b"api.example:")),
+        (b"/a?b?c?", (b"/a?b?c?", None)),
         (b"http:///a", None),
+        (b"http://:80/a", None),
+        (b"http://a,b/", None),
+        (b"http://a b/", None),
+        (b"http://api.example\\@evil.example/", None),
+        (b"http://[::1/", None),
+        (b"http:/a", None),
+        (b"http:api.example/a", None),
+        (b"://api.example/", None),
         (b"http://user@api.example/", None),
         (b"http://api.example/a#f", None),
         (b"/a#f", None),
@@ -162,6 +186,72 @@ def test_a_plain_path_is_its_own_reading(segments):
 def test_the_forms_of_a_target(target, expected):
     """P7: RFC 9112 §3.2"""
     assert split_target(target) == expected
+
+
+def test_an_absolute_form_without_a_path_is_the_whole_server_to_options():
+    """P7: RFC 9112 §3.2.4; with a query it is not."""
+    assert split_target(b"http://api.example:80", "OPTIONS") == (b"*", b"api.example:80")
+    assert split_target(b"http://api.example/", "OPTIONS") == (b"/", b"api.example")
+    assert split_target(b"http://api.example?a", "OPTIONS") == (b"/?a", b"api.example")
+    assert split_target(b"http://api.example", "GET") == (b"/", b"api.example")
+
+
+HOSTS = [
+    "a",
+    "api.example",
+    "API.Example",
+    "api.example.",
+    "a_b",
+    "127.0.0.1",
+    "xn--bcher-kva.example",
+    "a%20b",
+    "a!$&'()*+;=~-b",
+]
+HOSTS += ["[::1]", "[2001:DB8::1]", "[::ffff:192.0.2.1]"]
+NO_HOSTS = [
+    "",
+    "a/b",
+    "a@b",
+    "a b",
+    "a,b",
+    "a\tb",
+    "a?b",
+    "a#b",
+    "a\\b",
+    "a:b",
+    "a:80:80",
+    "a:+80",
+    "a:123456",
+    "a%2",
+    "a%zz",
+]
+NO_HOSTS += [
+    "[::1",
+    "::1",
+    "[]",
+    "[::::]",
+    "[1.2.3.4]",
+    "[fe80::1%25eth0]",
+    "[fe80::1%eth0]",
+    "[v1.a]",
+    "[::1]a",
+    "[::1]]",
+    "é",
+    "[é]",
+]
+
+
+@pytest.mark.parametrize("port", ["", ":", ":0", ":80", ":65535"])
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_and_perhaps_a_port(host, port):
+    """P6: RFC 3986 §3.2.2, odd ones too."""
+    assert is_authority((host + port).encode())
+
+
+@pytest.mark.parametrize("host", NO_HOSTS)
+def test_what_is_no_host(host):
+    """P6"""
+    assert not is_authority(host.encode())
 
 
 @pytest.mark.parametrize(

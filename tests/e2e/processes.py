@@ -1,5 +1,6 @@
 """The gateway and the stub as processes of their own, as an operator starts them."""
 
+import os
 import re
 import signal
 import socket
@@ -49,6 +50,15 @@ class Running:
         assert self.process.stdout is not None
         return self.process.stdout.read()
 
+    def descriptors(self) -> int:
+        """How many it has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def cpu(self) -> float:
+        """Seconds of processor time that it has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def memory(self, field: str = "VmHWM") -> int:
         """Bytes: ``VmHWM``, the most that it ever had in memory, or ``VmRSS``, what it has now."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
@@ -58,10 +68,14 @@ class Running:
 
 
 @contextmanager
-def started(*command: str, log: Path, lines: int, env: Mapping[str, str] | None = None) -> Iterator[Running]:
-    """``python -W error -m command…``, once it has printed so many lines."""
+def started(
+    *command: str, log: Path, lines: int, env: Mapping[str, str] | None = None, descriptors: int | None = None
+) -> Iterator[Running]:
+    """``python -W error -m command…``, once it has printed so many lines; ``descriptors``: all that it may have."""
     with log.open("w") as stderr:
         words = [sys.executable, "-W", "error", "-m", *command]
+        if descriptors is not None:
+            words = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(descriptors), *words]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=ROOT, env=env)
     try:
         assert process.stdout is not None
@@ -76,7 +90,11 @@ def started(*command: str, log: Path, lines: int, env: Mapping[str, str] | None 
 
 @contextmanager
 def gateway(
-    folder: Path, sections: Mapping[str, Any], routes: list[dict[str, Any]] | None = None
+    folder: Path,
+    sections: Mapping[str, Any],
+    routes: list[dict[str, Any]] | None = None,
+    *,
+    descriptors: int | None = None,
 ) -> Iterator[Running]:
     """``gateway run`` with ``sections`` over the house's defaults, which name authorities that are not there."""
     merged: dict[str, Any] = defaults("http://127.0.0.1:9", "http://127.0.0.1:9")
@@ -84,7 +102,8 @@ def gateway(
         merged[name] = {**merged.get(name, {}), **keys}
     path = folder / "gateway.toml"
     path.write_text(config_text(merged, routes or []))
-    with started("gateway", "run", "--config", str(path), log=folder / "gateway.log", lines=1) as running:
+    words = ("gateway", "run", "--config", str(path))
+    with started(*words, log=folder / "gateway.log", lines=1, descriptors=descriptors) as running:
         yield running
 
 

@@ -31,7 +31,7 @@ def body():
     made: list[RequestBody] = []
 
     def make(client: Client, *, length: int | None = None, keep: int = 1 << 20, limit: int = 0) -> RequestBody:
-        made.append(RequestBody(client, length=length, keep=keep, limit=limit))
+        made.append(RequestBody(client, None, length=length, keep=keep, limit=limit))
         return made[-1]
 
     yield make

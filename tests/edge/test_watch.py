@@ -1,11 +1,14 @@
 """How a request learns that its client has left."""
 
 import asyncio
+from unittest.mock import Mock
 
 import pytest
 
+from gateway.core.heads import Limits
 from gateway.edge.body import RequestBody
-from gateway.edge.protocol import ClientConnection
+from gateway.edge.cycle import Cycle
+from gateway.edge.parser import RequestParser
 from gateway.edge.watch import Watch
 
 
@@ -21,8 +24,8 @@ class Receive:
         return await self.messages.get()
 
 
-def connection() -> ClientConnection:
-    return ClientConnection(b"/", None, unframed=False)
+def connection() -> Cycle:
+    return Cycle(None, None, RequestParser(Mock(), Limits()))
 
 
 async def request(client, receive, body=None, started=None, work=None) -> Watch:
@@ -93,7 +96,7 @@ async def test_under_another_server_a_quick_request_costs_no_task():
 async def test_under_another_server_the_body_is_not_eaten():
     """The listener and the body read from the same source: the body goes first."""
     receive = Receive()
-    body = RequestBody(receive, length=None, keep=0, limit=0)
+    body = RequestBody(receive, None, length=None, keep=0, limit=0)
     task = asyncio.create_task(request(None, receive, body))
     await asyncio.sleep(0.12)
     assert receive.calls == 0

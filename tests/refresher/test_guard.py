@@ -33,6 +33,20 @@ def test_after_a_success_the_pauses_begin_anew():
     assert breaker.refuses(100) == 1
 
 
+def test_a_probe_that_never_went_out_is_made_up_for_at_once():
+    """B27: our own want of descriptors neither opens the breaker nor keeps it open."""
+    breaker = Breaker()
+    for _ in range(9):
+        breaker.abandoned()
+    assert breaker.refuses(0) is None
+    for _ in range(5):
+        breaker.failed(0)
+    breaker.started(1)
+    assert breaker.refuses(1) == 1
+    breaker.abandoned()
+    assert breaker.refuses(1) is None
+
+
 @given(st.lists(st.sampled_from(["failed", "succeeded", "started", "second"])))
 def test_a_breaker_is_never_shut_for_longer_than_five_seconds(steps):
     breaker, now, refused_since = Breaker(), 0.0, None

@@ -93,6 +93,16 @@ async def test_a_thousand_waiters_on_one_failure_count_once():
 
 
 @virtual_time
+async def test_our_own_want_of_descriptors_is_503_overloaded_and_opens_no_breaker():
+    """B27: the server is not to blame; the token was not presented and keeps its worth."""
+    desk = Desk(AuthServer())
+    pairs = logins(desk, 10)
+    desk.server.script.extend([Unavailable("no descriptors", ambiguous=False, exhausted=True)] * 10)
+    assert [code(found) for found in await ask_each(desk, pairs)] == ["overloaded"] * 10
+    assert isinstance(await desk.ask(pairs[0]), Renewed)
+
+
+@virtual_time
 async def test_a_success_between_failures_keeps_the_breaker_shut():
     desk = Desk(AuthServer())
     for _ in range(4):

@@ -105,12 +105,12 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serving(handler: Handler, *, tls=None) -> AsyncIterator[Server]:
+async def serving(handler: Handler, *, tls=None, patience: float = 20) -> AsyncIterator[Server]:
     server = Server(handler)
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
     server.port = listener.sockets[0].getsockname()[1]
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience):
             yield server
     finally:
         listener.close()

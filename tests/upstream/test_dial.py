@@ -154,7 +154,6 @@ async def test_a_connection_given_up_while_it_is_opened_leaves_no_socket(tls):
     async with serving(always_ok, tls=server_context() if tls else None) as server:
         settings = UpstreamSettings(host="127.0.0.1", port=server.port, **(OURS if tls else {}))
         pool = Pool(settings)
-        assert pool._reserve()
         connection = Connection(pool, settings, asyncio.get_running_loop())
         connection.abort()
         before = sockets()

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.upstream.deadline import Deadline
+from gateway.deadline import Deadline
 
 
 class Clock:

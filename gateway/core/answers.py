@@ -1,0 +1,80 @@
+"""A final answer's head for the client: its bytes, and how its body will be framed (RFC 9112 §6). Pure."""
+
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+
+from gateway.core.headers import Headers
+from gateway.core.wire import field_lines
+
+_PHRASES = {int(status): status.phrase.encode() for status in HTTPStatus}
+
+STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, b"")) for status in range(100, 600)}
+
+_BODILESS = (204, 304)
+_HIGHEST = 599
+
+
+class Framing(Enum):
+    """How the end of a body is found (RFC 9112 §6.3)."""
+
+    NONE = "none"
+    """There is no body, whatever the fields say: HEAD, 204, 304."""
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    CLOSE = "close"
+    """By the end of the connection: an HTTP/1.0 client, which knows no chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHead:
+    """What to write, and what then follows."""
+
+    data: bytes
+    framing: Framing
+    length: int
+    """Bytes of the body with ``Framing.LENGTH``; otherwise 0."""
+    keep_alive: bool
+    """The connection may carry another request."""
+
+
+def answer_head(status: int, headers: Headers, *, method: str, version: str, keep_alive: bool) -> AnswerHead:
+    """The head of the answer to a ``method`` request of HTTP ``version``.
+
+    Args:
+        status: final.
+        headers: the fields in their order and case. They may say the length and ``Connection: close``.
+        method: as it came.
+        version: ``1.1`` or ``1.0``.
+        keep_alive: the client, and we, would keep the connection.
+
+    Raises:
+        UnwritableFields: a field cannot be written as one (P17).
+        ValueError: a status that is none, or a length that is no number: a mistake of ours.
+    """
+    if not 200 <= status <= _HIGHEST:  # noqa: PLR2004  # 1xx is no final answer
+        raise ValueError(status)
+    length, closes = None, False
+    for name, value in headers:
+        size = len(name)
+        if size == 14 and name.lower() == b"content-length":  # noqa: PLR2004  # cheap before exact
+            length = int(value)
+        elif size == 10 and name.lower() == b"connection":  # noqa: PLR2004
+            closes = closes or b"close" in value.lower()
+    framing = _framing(method, status, length, version)
+    keep_alive = keep_alive and not closes and framing is not Framing.CLOSE
+    added = b"transfer-encoding: chunked\r\n" if framing is Framing.CHUNKED else b""
+    if not keep_alive and not closes:
+        added += b"connection: close\r\n"
+    elif keep_alive and version == "1.0":
+        added += b"connection: keep-alive\r\n"
+    data = b"%b%b%b\r\n" % (STATUS_LINES[status], field_lines(headers), added)
+    return AnswerHead(data, framing, length or 0 if framing is Framing.LENGTH else 0, keep_alive)
+
+
+def _framing(method: str, status: int, length: int | None, version: str) -> Framing:
+    if method == "HEAD" or status in _BODILESS:
+        return Framing.NONE
+    if length is not None:
+        return Framing.LENGTH
+    return Framing.CHUNKED if version == "1.1" else Framing.CLOSE

@@ -1,0 +1,130 @@
+"""What a request's head says before anything is decided: its target, its host, its framing, its size. Pure.
+
+RFC 9112 §3 and §6, read strictly: whatever two servers could frame or route differently is refused (P1-P7).
+"""
+
+import re
+from dataclasses import dataclass
+
+from gateway.core import errors
+from gateway.core.errors import GatewayError
+from gateway.core.headers import Headers
+from gateway.core.paths import is_authority, split_target
+
+_REFUSED = frozenset({"CONNECT", "TRACE"})
+_VERSIONS = frozenset({"1.0", "1.1"})
+"""Parsers also take HTTP/0.9 and HTTP/2.0 on a request line."""
+
+_READ = frozenset({b"host", b"content-length", b"transfer-encoding"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on what a client may send; bytes, but for the count; 0: any."""
+
+    header_bytes: int = 32 * 1024
+    header_fields: int = 100
+    target_bytes: int = 16 * 1024
+    body_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A request's head, checked."""
+
+    method: str
+    target: bytes
+    """Origin form, the client's bytes."""
+    path: bytes
+    """The target without its query."""
+    host: bytes
+    headers: Headers
+    has_body: bool
+    """A body was announced, be it an empty one."""
+    content_length: int | None
+    """None: chunked, or no body."""
+    version: str = "1.1"
+    """The client's HTTP version, ``1.1`` or ``1.0``."""
+
+
+def read_head(method: str, sent: bytes, version: str, headers: Headers, limits: Limits) -> Head:
+    """The checked head of a request.
+
+    Args:
+        method: as sent.
+        sent: the request target, the client's bytes.
+        version: as ``1.1``.
+        headers: names in lower case.
+        limits: what is too much.
+
+    Raises:
+        GatewayError: it is refused.
+    """
+    if method in _REFUSED:
+        raise GatewayError(errors.METHOD_NOT_SUPPORTED)
+    if version not in _VERSIONS:
+        raise _bad("The gateway speaks HTTP/1.1. Use it.")
+    if len(sent) > limits.target_bytes:
+        raise GatewayError(errors.TARGET_TOO_LONG)
+    seen = _survey(headers, limits)
+    target, authority = _split(sent, method)
+    host = _host(seen.get(b"host", []), version)
+    length = _length(seen.get(b"content-length"), limits)
+    chunked = _chunked(seen.get(b"transfer-encoding"), version)
+    if chunked and length is not None:
+        raise _bad("A body has a length or chunks, not both. Send one of them.")
+    has_body = length is not None or chunked
+    path = target.partition(b"?")[0]
+    return Head(method, target, path, authority or host, headers, has_body, length, version)
+
+
+def _bad(detail: str) -> GatewayError:
+    return GatewayError(errors.BAD_REQUEST.because(detail))
+
+
+def _survey(headers: Headers, limits: Limits) -> dict[bytes, list[bytes]]:
+    """One walk over the fields: their size, their number, and the values of those that frame and route."""
+    seen: dict[bytes, list[bytes]] = {}
+    size = 4 * len(headers)
+    for name, value in headers:
+        size += len(name) + len(value)
+        if name in _READ:
+            seen.setdefault(name, []).append(value)
+    if size > limits.header_bytes or 0 < limits.header_fields < len(headers):
+        raise GatewayError(errors.HEADERS_TOO_LARGE)
+    return seen
+
+
+def _split(sent: bytes, method: str) -> tuple[bytes, bytes | None]:
+    parts = split_target(sent, method)
+    if parts is None or (parts[0] == b"*" and method != "OPTIONS"):
+        raise _bad("The request target must be a path. Correct it.")
+    return parts
+
+
+def _host(hosts: list[bytes], version: str) -> bytes:
+    if len(hosts) > 1 or (not hosts and version == "1.1"):
+        raise _bad("The request must have exactly one Host field.")
+    if hosts and not is_authority(hosts[0]):
+        raise _bad("The Host field is not a host name and port.")
+    return hosts[0] if hosts else b""
+
+
+def _length(lengths: list[bytes] | None, limits: Limits) -> int | None:
+    if lengths is None:
+        return None
+    if len(lengths) > 1 or not re.fullmatch(rb"[0-9]{1,19}[ \t]*", lengths[0]):
+        raise _bad("The Content-Length is not one number.")
+    length = int(lengths[0])
+    if limits.body_bytes and length > limits.body_bytes:
+        raise GatewayError(errors.BODY_TOO_LARGE)
+    return length
+
+
+def _chunked(codings: list[bytes] | None, version: str) -> bool:
+    """RFC 9112 §6.1: the parser takes chunks off, and nothing else; HTTP/1.0 knows none."""
+    if codings is None:
+        return False
+    if len(codings) > 1 or codings[0].strip(b" \t").lower() != b"chunked" or version == "1.0":
+        raise _bad("The only Transfer-Encoding is chunked, in HTTP/1.1. Send the body so.")
+    return True

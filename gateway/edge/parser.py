@@ -1,0 +1,253 @@
+"""One client's requests: bytes in, heads, bodies and ends out (RFC 9112). No I/O.
+
+llhttp, strict, refuses most of what must not be read: bare CR or LF, obs-fold, NUL and other controls, a blank
+before the colon, names that are no tokens, Content-Length with Transfer-Encoding, repeated or odd lengths, codings
+that do not end in one ``chunked``, malformed chunks and extensions, non-ASCII in a target. What it lets through is
+refused here: other protocols and versions, CONNECT, heads, extensions and trailers without end. Whatever needs only
+the finished head is ``core.heads``'s.
+
+- Trailers are read and dropped: the list of header fields is closed when the head is complete (P5).
+- llhttp stops at an ``Upgrade`` and takes everything behind it for the new protocol's. With a body announced, it is
+  told to read on in HTTP; without, the bytes are held until somebody has decided (RFC 9110 §7.8).
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import httptools
+
+from gateway.core import errors
+from gateway.core.errors import GatewayError, Problem
+from gateway.core.headers import Headers
+from gateway.core.heads import Limits
+from gateway.edge.raw_head import RawHead
+
+_SLACK = 1024
+"""Bytes of a head that no limit counts: method, version, blanks and line ends."""
+
+_FRAMING = (b"content-length", b"transfer-encoding")
+_UNKNOWN_METHOD = errors.BAD_REQUEST.because(
+    "The request does not begin with a method that the gateway knows, such as GET or POST. Correct it."
+)
+_INEXACT_LINE = errors.BAD_REQUEST.because("The request line is not well-formed HTTP/1.1. Correct it.")
+
+
+class Sink(Protocol):
+    """Whoever wants the requests."""
+
+    def on_request(self, request: "RequestParser") -> None:
+        """A head is complete: ``method``, ``target``, ``version``, ``headers`` and the rest are its."""
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the request's body, without its framing."""
+
+    def on_end(self) -> None:
+        """The request is complete."""
+
+
+class RequestParser:
+    """Reads the requests of one connection, one after another."""
+
+    __slots__ = (
+        "_begun",
+        "_cap",
+        "_continuing",
+        "_held",
+        "_http",
+        "_limits",
+        "_problem",
+        "_raw",
+        "_silent",
+        "_sink_body",
+        "_sink_end",
+        "_sink_request",
+        "_skip",
+        "_trailers",
+        "expects",
+        "headers",
+        "in_body",
+        "method",
+        "partial",
+        "persists",
+        "target",
+        "version",
+    )
+
+    def __init__(self, sink: Sink, limits: Limits) -> None:
+        self._sink_request: Callable[[RequestParser], None] = sink.on_request
+        self._sink_body = sink.on_body
+        self._sink_end = sink.on_end
+        self._limits = limits
+        self._cap = limits.header_bytes + limits.target_bytes + _SLACK
+        self._raw = RawHead(self._cap)
+        self._http = self._parser()
+        self._problem = errors.BAD_REQUEST
+        self._continuing = False
+        """The parser is being told a head that we have read already."""
+        self._skip = False
+        """The parser left off at an upgrade, before the body: its end of the message is none."""
+        self._held: bytes | None = None
+        """Behind an upgrade without a body: bytes of whatever is decided to come next."""
+        self._begun = False
+        """A request has begun within the bytes at hand."""
+        self._silent = self._trailers = 0
+        self.partial = False
+        """A head has begun and is not complete."""
+        self.in_body = False
+        """A head was read, and not yet the end of its body."""
+        self.method = ""
+        self.target = b""
+        self.version = "1.1"
+        self.headers: Headers = []
+        """Names in lower case, values without the blanks around them."""
+        self.persists = True
+        """The client keeps the connection (RFC 9112 §9.3)."""
+        self.expects = False
+        """``Expect: 100-continue`` (RFC 9110 §10.1.1)."""
+
+    def _parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # Bytes after a request that ends the connection are nobody's, and no reason to drop its answer.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    @property
+    def held(self) -> bytes | None:
+        """The bytes behind an upgrade that nobody has decided on; None: no such decision is due."""
+        return self._held
+
+    def feed(self, data: bytes) -> None:
+        """Take what the client sent; the sink is told what it means.
+
+        Raises:
+            GatewayError: it is not a request, or too large. Nothing can be read after that.
+        """
+        if self._held is not None:
+            self._held += data
+            return
+        boundary = not (self.partial or self.in_body)
+        self._begun = False
+        self._raw.feed(data, boundary=boundary)
+        self._silent += len(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserInvalidMethodError:
+            raise GatewayError(_UNKNOWN_METHOD) from None
+        except httptools.HttpParserError:
+            raise GatewayError(self._problem) from None
+        if self.in_body:
+            if self._silent > self._cap:  # an extension or a trailer without end
+                raise GatewayError(errors.HEADERS_TOO_LARGE)
+        elif self.partial:
+            self._raw.unfinished()
+        elif boundary and not self._begun:
+            self._raw.blank()
+
+    def _feed(self, data: bytes) -> None:
+        while True:
+            try:
+                self._http.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                if not self._skip:
+                    self._held = data
+                    return
+                self._read_on()
+                if not data:
+                    return
+            else:
+                return
+
+    def proceed(self) -> None:
+        """The upgrade was not taken up: what was held is HTTP. Raises like ``feed``."""
+        held, self._held = self._held, None
+        self._http = self._parser()
+        if held:
+            self.feed(held)
+
+    def _read_on(self) -> None:
+        """Another parser, in the state in which this one should be: at the beginning of the body."""
+        self._skip = False
+        self._http = self._parser()
+        fields = [b"%b: %b\r\n" % field for field in self.headers if field[0] in _FRAMING]
+        self._continuing = True
+        self._http.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(fields))
+        self._continuing = False
+
+    def _refuse(self, problem: Problem) -> None:
+        """Out of the callback of a parser that takes every exception for its own."""
+        self._problem = problem
+        raise GatewayError(problem)
+
+    # Callbacks of httptools.
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        if self._continuing:
+            return
+        self._raw.begun(first=not self._begun)
+        self.partial = self._begun = True
+        self.target = b""
+        self.headers = []
+        self.expects = False
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the target."""
+        if self._continuing:
+            return
+        self.target += url
+        if len(self.target) > self._limits.target_bytes:
+            self._refuse(errors.TARGET_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head, or of the trailers."""
+        if self.in_body:
+            if not self._continuing:
+                self._trailer(len(name) + len(value))
+            return
+        name = name.lower()
+        value = value.rstrip(b" \t")
+        self.headers.append((name, value))
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expects = True
+
+    def _trailer(self, size: int) -> None:
+        self._trailers += size
+        if self._trailers > self._limits.header_bytes:
+            self._refuse(errors.HEADERS_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        """The head is complete: hand it over as it stands."""
+        if self._continuing:
+            return
+        http = self._http
+        self.method = http.get_method().decode("ascii")
+        self.version = http.get_http_version()
+        self._check()
+        self.persists = http.should_keep_alive()
+        self.expects &= self.version == "1.1"  # RFC 9110 §10.1.1
+        self._skip = http.should_upgrade() and any(n in _FRAMING for n, _ in self.headers)
+        self._raw.complete(length=any(n == b"content-length" for n, _ in self.headers))
+        self.partial, self.in_body = False, True
+        self._silent = self._trailers = 0
+        self._sink_request(self)
+
+    def _check(self) -> None:
+        if self.method == "CONNECT":
+            self._refuse(errors.METHOD_NOT_SUPPORTED)
+        if self.version not in ("1.0", "1.1"):
+            self._refuse(errors.BAD_REQUEST.because("The gateway speaks HTTP/1.1. Use it."))
+        if not self._raw.is_exact(self.method, self.target, self.version):
+            self._refuse(_INEXACT_LINE)
+
+    def on_body(self, data: bytes) -> None:
+        """Content, without its chunks' framing."""
+        self._silent = 0
+        self._sink_body(data)
+
+    def on_message_complete(self) -> None:
+        """The end of a request, unless the parser only thinks so."""
+        if self._skip:
+            return
+        self.in_body = False
+        self._sink_end()

@@ -1,0 +1,52 @@
+"""Pings for a silent side (RFC 6455 §5.5.2): a peer that vanished without a word must not be kept for ever."""
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.websocket.side import Side
+
+
+class Keepalive:
+    """Pings ``side`` when it is silent for ``interval`` and calls ``silent`` when ``timeout`` brings no answer.
+
+    Only silence that we could have heard counts: not while we let it wait, because the other side is slow, nor
+    while it is still taking bytes that stand before the ping.
+    """
+
+    def __init__(self, side: Side, interval: float, timeout: float, silent: Callable[[Side], None]) -> None:
+        """Args: interval, timeout: seconds; an interval of 0 turns pings off."""
+        self._side = side
+        self._interval = interval
+        self._timeout = timeout
+        self._silent = silent
+        self._loop = asyncio.get_running_loop()
+        self._asked_at: float | None = None
+        self._pending = 0
+        self._timer = self._loop.call_later(interval, self._look) if interval else None
+
+    def stop(self) -> None:
+        """The tunnel is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        side, asked_at = self._side, self._asked_at
+        if self._excused():
+            side.heard_at = now
+        if asked_at is not None and side.heard_at < asked_at:
+            self._silent(side)
+            return
+        self._asked_at = None
+        due = side.heard_at + self._interval
+        if now >= due:
+            side.ping()
+            self._asked_at, self._pending = now, side.port.pending
+            due = now + self._timeout
+        self._timer = self._loop.call_at(due, self._look)
+
+    def _excused(self) -> bool:
+        pending = self._side.port.pending
+        moved = 0 < pending != self._pending
+        self._pending = pending
+        return moved or not self._side.listening

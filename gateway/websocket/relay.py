@@ -1,0 +1,156 @@
+"""One tunnel: what one side says, the other hears, frame by frame, until its end.
+
+How a tunnel ends:
+
+- One side says Close: the other hears it, with its code and reason, and may answer within ``close_timeout``.
+- One side vanishes (end of TCP, reset, silence): the other's connection ends without a Close frame. Its
+  application sees 1006, as it would without a gateway; a Close frame would make the end look like a clean one.
+- One side breaks the protocol or a limit: it hears 1002, 1007 or 1009. The other hears that its peer is gone:
+  the upstream 1001, the client 1011.
+- The gateway ends it (shutdown: 1001, an expired token: 4401): both hear the same.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gateway.core.websocket import TunnelEnd
+from gateway.duplex import StreamLost
+from gateway.websocket.frames import Close, Violation
+from gateway.websocket.keepalive import Keepalive
+from gateway.websocket.settings import TunnelSettings
+from gateway.websocket.side import Port, Side
+
+_CLIENT_FAILED = Close(1001, b"client connection failed")
+_UPSTREAM_FAILED = Close(1011, b"upstream connection failed")
+_NO_PONG = Close(1011, b"keepalive ping timeout")
+_NO_STATUS = 1005
+_ABNORMAL = 1006
+
+_Pump = asyncio.Task[bool]
+
+
+class Relay:
+    """Two sides and what goes between them."""
+
+    def __init__(self, client: Port, upstream: Port, settings: TunnelSettings) -> None:
+        self._settings = settings
+        self._client = Side(client, is_client=True, max_message=settings.max_message)
+        self._upstream = Side(upstream, is_client=False, max_message=settings.max_message)
+        self._stopped: asyncio.Future[TunnelEnd] = asyncio.get_running_loop().create_future()
+        self._awaited: set[Side] = set()
+        """Sides that hear a Close of ours and may answer it."""
+
+    def stop(self, close: Close) -> None:
+        """End it: both sides hear ``close``. Only the first time counts."""
+        if not self._stopped.done():
+            for side in (self._client, self._upstream):
+                side.tell(close)
+                self._awaited.add(side)
+            self._stopped.set_result(TunnelEnd("gateway", _code(close)))
+
+    async def run(self) -> TunnelEnd:
+        """Relay until both sides are closed. Cancelled, it cuts both."""
+        client, upstream = self._client, self._upstream
+        pumps = {
+            client: asyncio.create_task(self._pump(client, upstream)),
+            upstream: asyncio.create_task(self._pump(upstream, client)),
+        }
+        alive = [self._keepalive(client), self._keepalive(upstream)]
+        try:
+            end = await self._converse(pumps)
+            await _halt(pumps.values())
+            await asyncio.gather(self._leave(client), self._leave(upstream))
+        finally:
+            for keepalive in alive:
+                keepalive.stop()
+            client.port.abort()
+            upstream.port.abort()
+            await _halt(pumps.values())
+        return end
+
+    async def _pump(self, source: Side, sink: Side) -> bool:
+        """Everything that ``source`` says goes to ``sink``. True: up to its Close; False: it ended without one.
+
+        Raises:
+            Violation: ``source`` broke the protocol.
+            StreamLost: ``sink`` is gone.
+        """
+        while await source.receive():
+            more = True
+            while more:
+                data, more = source.batch(sink)
+                if data:
+                    await sink.send(data)
+                if more:
+                    await asyncio.sleep(0)
+            if source.said is not None:
+                sink.tell(source.said)
+                return True
+        return False
+
+    async def _converse(self, pumps: Mapping[Side, _Pump]) -> TunnelEnd:
+        """Return when nothing more is to go from side to side; the first end is what is told of it."""
+        going, patience = dict(pumps), None
+        end: TunnelEnd | None = None
+        over = False
+        while going and not over:
+            waited: set[asyncio.Future[Any]] = {*going.values(), self._stopped}
+            await asyncio.wait(waited, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            if self._stopped.done():
+                return end or self._stopped.result()
+            done = [side for side, pump in going.items() if pump.done()]
+            for side in done:
+                found, final = self._outcome(side, going.pop(side))
+                end, over = end or found, over or final
+            over = over or not done  # one has said Close, and the other does not answer
+            patience = self._settings.close_timeout
+        return end or TunnelEnd(self._client.name, _ABNORMAL)
+
+    def _outcome(self, side: Side, pump: _Pump) -> tuple[TunnelEnd | None, bool]:
+        """How ``side`` ended, and whether that is the end of the other, too."""
+        try:
+            said = pump.result()
+        except Violation as violation:
+            other = self._upstream if side.is_client else self._client
+            side.tell(violation.close)
+            other.tell(_CLIENT_FAILED if side.is_client else _UPSTREAM_FAILED)
+            self._awaited.add(other)
+            return TunnelEnd(side.name, _code(violation.close)), True
+        except StreamLost:  # the other side's pump has its last words
+            return None, False
+        if said and side.said is not None:
+            return TunnelEnd(side.name, _code(side.said)), False
+        return TunnelEnd(side.name, _ABNORMAL), True
+
+    def _keepalive(self, side: Side) -> Keepalive:
+        settings = self._settings
+        return Keepalive(side, settings.ping_interval, settings.ping_timeout, self._fell_silent)
+
+    def _fell_silent(self, side: Side) -> None:
+        if not self._stopped.done():
+            side.tell(_NO_PONG)
+            self._stopped.set_result(TunnelEnd(side.name, _ABNORMAL))
+
+    async def _leave(self, side: Side) -> None:
+        """Close one connection as its state allows (RFC 6455 §7.1.1)."""
+        patience = self._settings.close_timeout
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                if side in self._awaited:
+                    await side.farewell()
+                if side.said is not None and not side.is_client:
+                    await side.ended()  # the server closes first
+        await side.port.finish(patience)
+
+
+def _code(close: Close) -> int:
+    return _NO_STATUS if close.code is None else close.code
+
+
+async def _halt(pumps: Iterable[_Pump]) -> None:
+    """Stop reading and writing; what the pumps still had to say has been heard or does not matter any more."""
+    for pump in pumps:
+        pump.cancel()
+    await asyncio.gather(*pumps, return_exceptions=True)

@@ -1,0 +1,40 @@
+"""Header fields as bytes: the last place that sees them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.wire import UnwritableFields, field_lines
+
+names = st.from_regex(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}", fullmatch=True)
+values = st.binary(max_size=30).map(lambda v: bytes(b for b in v if b >= 32 and b != 127 or b == 9))
+
+
+def test_no_fields_are_no_bytes():
+    assert field_lines([]) == b""
+
+
+@given(st.lists(st.tuples(names, values), min_size=1, max_size=8))
+def test_fields_are_written_as_they_are(fields):
+    """P10: order, case, duplicates and bytes above 127."""
+    lines = field_lines(fields)
+    assert lines.endswith(b"\r\n")
+    split = [tuple(line.split(b": ", 1)) for line in lines[:-2].split(b"\r\n")]
+    assert split == fields
+
+
+@pytest.mark.parametrize("name", [b"", b"a b", b"a:", b"a\r\nb", b"a\0", b"\xe9", b"a(", b":a"])
+def test_a_name_that_is_no_token_is_refused(name):
+    """P17, P3: alone, and among others."""
+    for fields in ([(name, b"x")], [(b"a", b"x"), (name, b"x"), (b"b", b"x")]):
+        with pytest.raises(UnwritableFields):
+            field_lines(fields)
+
+
+@pytest.mark.parametrize("byte", [b"\r", b"\n", b"\0", b"\r\n", b"\x0b", b"\x1b", b"\x7f", b"\r\nx: y"])
+def test_a_value_with_a_control_character_is_refused(byte):
+    """P17: at its beginning, in its middle, at its end."""
+    for value in (byte + b"a", b"a" + byte + b"b", b"a" + byte):
+        with pytest.raises(UnwritableFields) as caught:
+            field_lines([(b"a", b"x"), (b"secret", value)])
+        assert str(caught.value) == ""

@@ -1,0 +1,171 @@
+"""The corpus through a whole gateway, with three upstreams in turn: a strict reader, nginx, Python's http.server."""
+
+import asyncio
+import shutil
+import tempfile
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.e2e.corpus import CASES, servers, strict
+from tests.e2e.corpus.case import NEXT, TOKEN, Case, Seen
+from tests.e2e.corpus.expectations import UNKNOWN
+from tests.e2e.corpus.servers import Read, Witness, reply
+from tests.house import House, house
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ROUTES = [{"match": "/off/*", "auth": "off"}]
+"""Where there are rules, ambiguous paths are refused."""
+KINDS = ("strict", "nginx", "python")
+PATIENCE = 30.0
+"""Seconds; only a test that fails waits so long."""
+
+
+@dataclass
+class Line:
+    """A gateway and what is behind it."""
+
+    h: House
+    upstream: Witness
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def lines(tmp_path_factory):
+    """One gateway for each kind of upstream, for the whole table."""
+    home = Path(tempfile.mkdtemp(prefix="corpus-"))
+    try:
+        async with AsyncExitStack() as stack:
+            opened = {}
+            for kind in KINDS:
+                server = {"strict": servers.strictly, "python": servers.plain}.get(kind, lambda: servers.nginx(home))
+                witness = await stack.enter_async_context(server())
+                upstream = {"url": witness.url, "identity_headers": {"X-User": "sub"}}
+                gateway = house(tmp_path_factory.mktemp(kind), upstream=upstream, routes=ROUTES)
+                opened[kind] = Line(await stack.enter_async_context(gateway), witness)
+            yield opened
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def filled(data: bytes, h: House) -> tuple[bytes, bytes]:
+    """With tokens of the house in the places kept for them; and the access token."""
+    access, refresh = h.login()
+    return data.replace(TOKEN, access.encode()).replace(b"{refresh}", refresh.encode()), access.encode()
+
+
+async def said(port: int, data: bytes, *, eof: bool = False) -> bytes:
+    """Everything that comes back until the other side closes. A reset counts as that."""
+    received = b""
+    async with asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with suppress(ConnectionError):
+            writer.write(data)
+            if eof:
+                writer.write_eof()
+            while more := await reader.read(1 << 16):
+                received += more
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+    return received
+
+
+def identity(seen: Seen, read: Read) -> tuple[bytes, bytes, bytes | None, bytes]:
+    """What the table says of a request, in the terms of ``Read.identity``."""
+    return seen.method, seen.target, read.host if seen.host is None else seen.host, seen.body
+
+
+def check_fields(read: Read, seen: Seen, token: bytes) -> None:
+    """The fields that the table speaks of, and that our own are there once."""
+    for name in {n for n, _ in seen.has}:
+        wanted = [v.replace(TOKEN, token) for n, v in seen.has if n == name]
+        assert [v for n, v in read.fields if n.lower() == name] == wanted
+    names = [n.lower() for n, _ in read.fields]
+    assert set(seen.lacks).isdisjoint(names)
+    for name in (b"host", b"x-forwarded-for", b"x-forwarded-proto"):
+        assert names.count(name) == 1, name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_what_becomes_of_it(lines, kind, case):
+    """P1-P17, N2, D1: see the table. Nothing that is refused reaches an upstream, nothing is smuggled past one."""
+    line = lines[kind]
+    line.upstream.read.clear()
+    line.upstream.faults.clear()
+    data, token = filled(case.stream, line.h)
+    received = await said(line.h.port, data)
+
+    reads = list(line.upstream.read)
+    assert not line.upstream.faults
+    outcomes = dict(_theirs(case, kind) or case.outcomes)
+    methods = [r.method for r in reads] if any(r.method == b"HEAD" for r in reads) else []
+    answers, rest = strict.answers(received, methods, ended=True)
+    statuses = tuple(a.status for a in answers if a.status >= 200)
+    assert statuses in outcomes, received[:4000]
+    assert rest == b""
+    assert {a.status for a in answers if a.status < 200} <= set(case.interim)
+
+    arrivals = outcomes[statuses]
+    assert [r.identity for r in reads] == [identity(s, r) for s, r in zip(arrivals, reads, strict=False)]
+    assert len(reads) == len(arrivals)
+    if kind == "strict":
+        for read, seen in zip(reads, arrivals, strict=True):
+            check_fields(read, seen, token)
+    bodies = [a.body for a in answers if a.status == 200]
+    assert bodies == [b"" if r.method == b"HEAD" else reply(r.method, r.target, r.body) for r in reads]
+
+
+def _theirs(case: Case, kind: str) -> list[tuple[tuple[int, ...], tuple[Seen, ...]]]:
+    """What comes of a request that the upstream itself refuses: one answer of its, and nothing of it read."""
+    status = dict(case.theirs).get(kind)
+    return [] if status is None else [((status, 200), (Seen(b"/next"),))]
+
+
+@pytest.mark.parametrize("kind", ["nginx", "python"])
+@pytest.mark.parametrize("case", [c for c in CASES if c.accepted], ids=str)
+async def test_what_we_pass_on_they_read_as_we_do(lines, kind, case):
+    """P1-P7, P16: the client's own bytes, straight to them: whatever they read otherwise, we refuse or rewrite."""
+    line = lines[kind]
+    line.upstream.read.clear()
+    data, _ = filled(case.stream, line.h)
+    await said(line.upstream.port, data, eof=True)
+    [(statuses, arrivals)] = case.outcomes
+    theirs = [r.identity for r in line.upstream.read]
+    ours = [(s.method, s.target, s.host, s.body) for s in arrivals]
+    left = iter(theirs)
+    alike = len(theirs) == len(statuses) and all(any(t == o for t in left) for o in ours)
+    assert alike == (kind not in case.unlike), (theirs, ours)
+
+
+async def test_the_corpus_has_teeth(lines):
+    """P1-P7: without us, these servers would have read some of what we refuse, the hidden request among it."""
+    bitten = {}
+    for kind in ("nginx", "python"):
+        line = lines[kind]
+        line.upstream.read.clear()
+        hidden = 0
+        for case in [c for c in CASES if c.closes and not c.seen]:
+            before = len(line.upstream.read)
+            await said(line.upstream.port, filled(case.stream, line.h)[0], eof=True)
+            hidden += any(r.target.endswith(b"/smuggled") for r in line.upstream.read[before:])
+        bitten[kind] = hidden
+    assert min(bitten.values()) > 20, bitten
+
+
+@pytest.mark.parametrize("expectation", UNKNOWN, ids=str)
+async def test_an_unknown_expectation_hides_no_request(lines, expectation):
+    """P13: 417, or as if it were not there (RFC 9110 §10.1.1); the body is a body, and nobody upstream sees it."""
+    line = lines["strict"]
+    line.upstream.read.clear()
+    body = b"GET /off/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+    sent = b"POST /x HTTP/1.1\r\nHost: gateway.example\r\nAuthorization: Bearer %b\r\nExpect: %b\r\nContent-Length: %d\r\n\r\n"
+    data, _ = filled(sent % (TOKEN, expectation, len(body)) + body + NEXT, line.h)
+    answers, _ = strict.answers(await said(line.h.port, data), [], ended=True)
+    assert [a.status for a in answers] in ([200, 200], [417, 200], [417])
+    assert [r.target for r in line.upstream.read] in ([b"/x", b"/next"], [b"/next"], [])
+    assert not any(n.lower() == b"expect" for r in line.upstream.read for n, _ in r.fields)
