@@ -22,11 +22,12 @@ from gateway.core.headers import RequestFilter, ResponseFilter, TokenNames
 from gateway.core.hops import Via
 from gateway.credentials.header import HeaderCredentials
 from gateway.edge.asgi import Application
+from gateway.edge.call import ProxySettings
 from gateway.edge.cors import Cors, OwnCors, PassedCors
 from gateway.edge.endpoints import endpoints
 from gateway.edge.line import Fittings
 from gateway.edge.problems import Problems
-from gateway.edge.proxy import Proxy, ProxySettings
+from gateway.edge.proxy import Proxy
 from gateway.edge.upstreams import Outgoing, Response, Target
 from gateway.events import Emit, Noticed
 from gateway.judge import Judge
@@ -44,6 +45,7 @@ class Gateway:
     refresher: Refresher
     store: MemoryStore
     upstreams: dict[str, Upstream]
+    tunnels: Tunnels
 
 
 def build(config: Config, emit: Emit) -> Gateway:
@@ -62,11 +64,13 @@ def build(config: Config, emit: Emit) -> Gateway:
     }
     problems = Problems(config.errors.envelope, config.errors.realm, config.credentials.scheme)
     names = settings.token_names(config)
+    tunnels = Tunnels(settings.tunnels(config))
+    fittings = _fittings(config, names, refresher, problems, tunnels)
     proxy = Proxy(
         ProxySettings(
             limits=settings.limits(config),
             replay_body=config.refresh.replay_body,
-            fittings=_fittings(config, names, refresher, problems),
+            fittings=fittings,
             judge=judge,
             router=settings.router(config),
             targets=_targets(config, names, upstreams),
@@ -90,9 +94,9 @@ def build(config: Config, emit: Emit) -> Gateway:
         if discovery is not None:
             await discovery.close()
 
-    own = endpoints(problems, emit)
+    own = endpoints(problems, fittings.allowances, emit)
     application = Application(proxy, own, config.server.gateway_prefix, start=start, stop=stop)
-    return Gateway(application, refresher, store, upstreams)
+    return Gateway(application, refresher, store, upstreams, tunnels)
 
 
 def _discovery(config: Config, outbound: Outbound, emit: Emit) -> Discovery | None:
@@ -130,7 +134,9 @@ def _auth_client(config: Config, outbound: Outbound, discovery: Discovery | None
     )
 
 
-def _fittings(config: Config, names: TokenNames, refresher: Refresher, problems: Problems) -> Fittings:
+def _fittings(
+    config: Config, names: TokenNames, refresher: Refresher, problems: Problems, tunnels: Tunnels
+) -> Fittings:
     credentials = config.credentials
     bound = config.access_token.sender_bound == "pass"
     return Fittings(
@@ -143,7 +149,7 @@ def _fittings(config: Config, names: TokenNames, refresher: Refresher, problems:
         vary=b", ".join((names.access, names.refresh)),
         timeout=config.auth_server.timeout,
         ahead_wait=config.refresh.ahead_wait,
-        tunnels=Tunnels(settings.tunnels(config)),
+        tunnels=tunnels,
     )
 
 

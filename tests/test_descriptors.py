@@ -72,13 +72,10 @@ def test_a_limit_that_cannot_be_raised_is_taken_as_it_is(monkeypatch):
 
 def test_an_error_inside_another_is_found():
     """B27: libraries wrap what the system says."""
-    try:
-        try:
-            raise OSError(errno.EMFILE, "text")
-        except OSError as error:
-            raise RuntimeError from error
-    except RuntimeError as wrapped:
-        assert exhausted(wrapped)
+    wrapped, wrapper = RuntimeError(), ValueError()
+    wrapped.__cause__ = OSError(errno.EMFILE, "text")
+    wrapper.__context__ = wrapped
+    assert exhausted(wrapper)
     assert not exhausted(RuntimeError())
 
 

@@ -16,8 +16,10 @@ _DOUBTFUL = re.compile(
 )
 """The second line: ASCII in more bytes than it needs, which careless decoders of UTF-8 accept (RFC 3629 §10)."""
 
-_NAME = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+\Z")
-_PORT = re.compile(rb"(?::[0-9]{0,5})?\Z")
+_AUTHORITY = re.compile(
+    rb"(?:(?:[A-Za-z0-9._~!$&'()*+;=-]++|%[0-9A-Fa-f]{2})++|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{0,5}))?\Z"
+)
+_MAX_PORT = 65535
 
 
 def canonical(path: bytes) -> bytes | None:
@@ -40,18 +42,19 @@ def is_authority(value: bytes) -> bool:
 
     A comma is legal there and refused: to a server that joins repeated fields it is two hosts.
     """
-    name, bracket, port = value.partition(b"]")
-    if not value.startswith(b"["):
-        name, colon, digits = value.partition(b":")
-        return bool(_NAME.match(name) and _PORT.match(colon + digits))
-    return bool(bracket and _is_ipv6(name[1:]) and _PORT.match(port))
+    found = _AUTHORITY.match(value)
+    if found is None:
+        return False
+    literal, port = found.groups()
+    return (literal is None or _is_ipv6(literal)) and (not port or int(port) <= _MAX_PORT)
 
 
 def _is_ipv6(text: bytes) -> bool:
     try:
-        return IPv6Address(text.decode("ascii")).scope_id is None
-    except ValueError:  # UnicodeDecodeError is one too
+        IPv6Address(text.decode("ascii"))
+    except ValueError:
         return False
+    return True
 
 
 def split_target(target: bytes, method: str = "") -> tuple[bytes, bytes | None] | None:

@@ -26,12 +26,7 @@ def field_lines(headers: Sequence[Header]) -> bytes:
     """
     if not headers:
         return b""
-    names = [name for name, _ in headers]
-    joined = b":".join(names)
-    if b"" in names or joined.translate(None, TOKEN) != b":" * (len(names) - 1):
+    names, values = zip(*headers, strict=True)
+    if b"" in names or b"".join(names).translate(None, TOKEN) or b"".join(values).translate(None, _TEXT):
         raise UnwritableFields
-    lines = b"\r\n".join(map(b": ".join, headers))
-    # Without all that may stand in a line, only the line ends that we wrote ourselves may be left.
-    if lines.translate(None, _TEXT) != b"\r\n" * (len(headers) - 1):
-        raise UnwritableFields
-    return lines + b"\r\n"
+    return b"\r\n".join([*map(b": ".join, headers), b""])

@@ -111,10 +111,17 @@ class RequestBody:
         if not self.replayable:
             self.release()
         elif chunk and self._keep:
-            if self._kept is None:
-                self._kept = tempfile.SpooledTemporaryFile(_IN_MEMORY, prefix="gateway-body-")  # noqa: SIM115
-            self._kept.seek(0, SEEK_END)
-            self._kept.write(chunk)
+            try:
+                self._write(chunk)
+            except OSError:  # no descriptor, no room on the disk (B27): there is no replay then, and no failure
+                self._keep = 0
+                self.release()
+
+    def _write(self, chunk: bytes) -> None:
+        if self._kept is None:
+            self._kept = tempfile.SpooledTemporaryFile(_IN_MEMORY, prefix="gateway-body-")  # noqa: SIM115
+        self._kept.seek(0, SEEK_END)
+        self._kept.write(chunk)
 
     def _kept_from(self, position: int) -> bytes:
         if self._kept is None:

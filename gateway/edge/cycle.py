@@ -6,16 +6,18 @@ hears that the client has left, cuts an answer that cannot be completed, and tak
 
 import asyncio
 from collections.abc import Callable, MutableMapping
-from typing import Any, Protocol
+from typing import Any
 
 from gateway.core.answers import STATUS_LINES, Framing, answer_head
-from gateway.core.errors import Problem
+from gateway.core.errors import ClientGone, Problem
 from gateway.core.headers import Headers
 from gateway.core.wire import field_lines
 from gateway.duplex import Duplex
+from gateway.edge.cycle_ports import Connection, Request, Transport
 
-EXTENSION = "evergreen"
-_CYCLE = "connection"
+CYCLE = "evergreen.cycle"
+"""Where the scope holds it."""
+_NONE, _LENGTH, _CHUNKED, _CLOSE = Framing  # in names of our own: on the hot path a member's look-up counts
 _HIGH_WATER = 64 * 1024
 """Bytes of a body that wait for the application; beyond, reading from the client pauses (D4)."""
 _COPIED = 16 * 1024
@@ -23,47 +25,6 @@ _COPIED = 16 * 1024
 _GONE = {"type": "http.disconnect"}
 
 Message = MutableMapping[str, Any]
-
-
-class Connection(Protocol):
-    """What a cycle needs of the connection that it is on."""
-
-    def hold_back(self) -> None:
-        """Read no more of the body for now."""
-
-    def go_on(self) -> None:
-        """The application waits for more of the body."""
-
-    def answered(self, cycle: "Cycle") -> None:
-        """The answer is complete."""
-
-    def switch(self) -> Duplex:
-        """Leave HTTP."""
-
-
-class Transport(Protocol):
-    """The way to the client."""
-
-    write: Callable[[bytes], None]
-    write_paused: bool
-
-    async def drain(self) -> None:
-        """Until the client has taken some of what waits for it, or has left."""
-
-    def cut(self, *, reset: bool) -> None:
-        """Close at once; ``reset``: with RST, where a plain end would look like the end of the body."""
-
-
-class Request(Protocol):
-    """A head, as it was read."""
-
-    method: str
-    target: bytes
-    version: str
-    expects: bool
-    """The client waits to be told to go on (RFC 9110 §10.1.1)."""
-    persists: bool
-    """It keeps the connection."""
 
 
 class Cycle:
@@ -108,7 +69,7 @@ class Cycle:
         self._more = True
         self._told_end = False
         self._waiter: asyncio.Future[None] | None = None
-        self._framing = Framing.NONE
+        self._framing = _NONE
         self._left = 0
         self.started = False
         """The answer's head is out."""
@@ -181,9 +142,6 @@ class Cycle:
                 self._waiter = None
         return _GONE
 
-    def _gone(self) -> bool:
-        return self.lost
-
     def _take(self) -> Message:
         pieces = self._pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -201,13 +159,11 @@ class Cycle:
         """
         if self.lost:
             return
-        if self._transport.write_paused:
-            await self._transport.drain()
-            if self._gone():
-                return
         kind = message["type"]
         if kind == "http.response.body" and self.started and not self.answered:
             self._write_body(message.get("body", b""), more=message.get("more_body", False))
+            if self._transport.write_paused and not self.answered:
+                await self._transport.drain()  # before the next piece is fetched: each one costs memory (D4)
         elif kind == "http.response.start" and not self.started:
             self._write_head(message["status"], message.get("headers", []))
         else:
@@ -221,15 +177,15 @@ class Cycle:
 
     def _write_body(self, data: bytes, *, more: bool) -> None:
         framing, write = self._framing, self._transport.write
-        if framing is Framing.LENGTH:
+        if framing is _LENGTH:
             self._left -= len(data)
             if self._left < 0 or (self._left and not more):
                 raise ValueError("the body does not fit its length")
             if data:
                 write(data)
-        elif framing is Framing.CHUNKED:
+        elif framing is _CHUNKED:
             self._write_chunk(data, more=more)
-        elif framing is Framing.CLOSE and data:
+        elif framing is _CLOSE and data:
             write(data)
         if not more:
             self.answered = True
@@ -252,14 +208,17 @@ class Cycle:
 
     def abort(self) -> None:
         """Cut the connection at once: the client sees that its answer is incomplete (RFC 9112 §8)."""
-        self._transport.cut(reset=self._framing is Framing.CLOSE)
+        self._transport.cut(reset=self._framing is _CLOSE)
 
     def switch(self, headers: Headers) -> Duplex:
         """Answer 101 (RFC 9110 §7.8) and take the connection over. ``headers`` are all of its fields.
 
         Raises:
+            ClientGone: it has left.
             UnwritableFields: a field cannot be written as one (P17).
         """
+        if self.lost:
+            raise ClientGone
         head = STATUS_LINES[101] + field_lines(headers) + b"\r\n"
         self.started = self.answered = self.switched = True
         self._transport.write(head)
@@ -268,11 +227,5 @@ class Cycle:
 
 def cycle_of(scope: Any) -> Cycle | None:
     """The request's cycle under our protocol; None under another server."""
-    extension = (scope.get("extensions") or {}).get(EXTENSION) or {}
-    found = extension.get(_CYCLE)
+    found = scope.get(CYCLE)
     return found if isinstance(found, Cycle) else None
-
-
-def extensions(cycle: Cycle) -> dict[str, Any]:
-    """What the scope offers, so that ``cycle_of`` finds it."""
-    return {EXTENSION: {_CYCLE: cycle}}

@@ -3,84 +3,29 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
-from email.utils import formatdate
-from functools import partial
 from typing import Any
 
 from gateway.core.cors import origin_of
 from gateway.core.credentials import Presenter
 from gateway.core.errors import EXPIRED_TOKEN, GatewayError, Problem
-from gateway.core.forwarding import Peer
-from gateway.core.headers import (
-    Crossing,
-    Headers,
-    ResponseFilter,
-    is_event_stream,
-    is_invalid_token,
-    values,
-)
-from gateway.core.heads import Head
-from gateway.core.hops import Via, counted
+from gateway.core.headers import Headers, is_event_stream, is_invalid_token, values
 from gateway.core.lifecycle import Refresh, Settle, UpstreamAnswer
 from gateway.core.outcomes import Cause, Failed, Outcome, Renewed
 from gateway.core.policy import OnOpenStream
-from gateway.core.routes import Rule
-from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken, patience
-from gateway.core.websocket import SWITCHING_PROTOCOLS, TunnelEnd
-from gateway.edge.body import RequestBody
-from gateway.edge.cors import Cors
-from gateway.edge.cycle import Cycle
-from gateway.edge.ports import Credentials, Refresher, Ticket, Tunnels
-from gateway.edge.problems import Problems
+from gateway.core.websocket import SWITCHING_PROTOCOLS, Handshake, TunnelEnd
+from gateway.edge.crossing import request_fields, response_fields
+from gateway.edge.fittings import Arrival, Fittings
+from gateway.edge.ports import Ticket
 from gateway.edge.upgrade import Upgrade
-from gateway.edge.upstreams import Outgoing, Response, Target
+from gateway.edge.upstreams import Outgoing, Response
+
+__all__ = ["ASGISend", "Arrival", "Fittings", "ProxyLine"]
 
 ASGISend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _DROPPED = 64 * 1024
 """Bytes of a dropped 401 that are read so that its connection can serve the replay."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fittings:
-    """What all lines of one gateway share."""
-
-    credentials: Credentials
-    refresher: Refresher
-    problems: Problems
-    allowances: Cors
-    via: Via
-    response_filter: ResponseFilter
-    vary: bytes
-    """The names that carry credentials, as a list field's value."""
-    timeout: float
-    """``auth_server.timeout``: how long, from its arrival, a request waits for a refresh; seconds."""
-    ahead_wait: float
-    tunnels: Tunnels
-    clock: Callable[[], float] = time.time
-    """Unix seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """One request, read and matched."""
-
-    head: Head
-    peer: Peer
-    rule: Rule
-    target: Target
-    body: RequestBody | None
-    own: AccessToken | None
-    """The access token that it carries, if it was verified."""
-    refresh: Secret | None
-    preflight: bool
-    request_id: str
-    at: float
-    """Monotonic seconds: when the request arrived."""
-    cycle: Cycle | None = None
-    """The request under our own protocol; None under another server, where nothing can be upgraded."""
 
 
 class ProxyLine:
@@ -116,7 +61,9 @@ class ProxyLine:
         outgoing = Outgoing(
             method=head.method.encode("ascii"),
             target=target.target(head.target, arrival.rule),
-            headers=self._request_headers(token),
+            headers=request_fields(
+                self._fit, arrival, token, handshake=self._handshake, refreshing=self._ticket is not None
+            ),
             body=arrival.body,
             response_timeout=arrival.rule.response_timeout,
             lane=arrival.rule.lane,
@@ -172,7 +119,8 @@ class ProxyLine:
         if response is None:
             raise RuntimeError("there is no answer to relay")
         self.status, self.problem = response.status, None
-        headers = self._response_headers(response) + self._closing()
+        headers = response_fields(self._fit, self._arrival, response, self._tokens, self._handshake)
+        headers += self._closing()
         if self._upgrade is not None and response.status == SWITCHING_PROTOCOLS:
             self.tunnel = await self._upgrade.tunnel(response, headers, self._lifetime())
             return
@@ -212,7 +160,7 @@ class ProxyLine:
         arrival, fit = self._arrival, self._fit
         self.status, self.problem = problem.status, problem
         headers, body = fit.problems.render(problem, arrival.request_id)
-        headers += fit.allowances.for_problem(arrival.target.name, self._origin)
+        headers += fit.allowances.for_problem(arrival.target.name, origin_of(arrival.head.headers))
         if self._tokens:
             headers += [(b"vary", fit.vary), *self._tokens]
         headers += self._closing()
@@ -244,47 +192,5 @@ class ProxyLine:
         return [(b"connection", b"close")]
 
     @property
-    def _origin(self) -> bytes | None:
-        return origin_of(self._arrival.head.headers)
-
-    def _request_headers(self, token: AccessToken | None) -> Headers:
-        arrival = self._arrival
-        headers, target = arrival.head.headers, arrival.target
-        if arrival.preflight:
-            headers = self._fit.allowances.asked(headers)
-        if arrival.head.method == "OPTIONS":
-            headers = counted(headers)
-        extra = [*target.identities(token), *arrival.peer.fields, self._fit.via.member(arrival.head.version)]
-        if self._upgrade is not None:
-            headers = self._upgrade.handshake.without(headers)
-            extra += self._upgrade.handshake.request_fields
-        changed = token is not None and token is not arrival.own
-        kept = target.filter(
-            headers,
-            access=self._fit.credentials.field(token.raw) if changed and token is not None else None,
-            conditional=self._ticket is None or arrival.head.method not in ("GET", "HEAD"),
-            extra=extra,
-        )
-        kept.insert(0, target.host(arrival.head.host))
-        return kept
-
-    def _response_headers(self, response: Response) -> Headers:
-        arrival, fit, answer = self._arrival, self._fit, response.headers
-        rewritten = None
-        if not arrival.target.preserve_host:
-            peer = arrival.peer
-            rewritten = partial(arrival.target.location, rule=arrival.rule, scheme=peer.scheme, host=peer.host)
-        added = fit.allowances.for_answer(arrival.target.name, self._origin, answer, preflight=arrival.preflight)
-        added.append(fit.via.member(response.http_version))
-        if not values(answer, b"date"):
-            added.append((b"date", formatdate(usegmt=True).encode()))  # RFC 9110 §6.6.1
-        if self._upgrade is not None and response.status == SWITCHING_PROTOCOLS:
-            added += self._upgrade.handshake.response_fields(answer)
-            answer = self._upgrade.handshake.without(answer)
-        crossing = Crossing(
-            tokens=self._tokens,
-            vary=fit.vary if self._tokens else b"",
-            added=added,
-            location=rewritten,
-        )
-        return fit.response_filter(answer, response.status, crossing)
+    def _handshake(self) -> Handshake | None:
+        return None if self._upgrade is None else self._upgrade.handshake

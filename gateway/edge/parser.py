@@ -26,6 +26,10 @@ _SLACK = 1024
 """Bytes of a head that no limit counts: method, version, blanks and line ends."""
 
 _FRAMING = (b"content-length", b"transfer-encoding")
+_HEEDED = frozenset({b"connection", b"proxy-connection", b"upgrade"})
+"""llhttp takes them for the message's even as trailers, where they mean nothing (RFC 9110 §6.5.1)."""
+_VERSIONS = {"1.0": b"1.0", "1.1": b"1.1"}
+"""The parser also takes HTTP/0.9 and HTTP/2.0 on a request line."""
 _UNKNOWN_METHOD = errors.BAD_REQUEST.because(
     "The request does not begin with a method that the gateway knows, such as GET or POST. Correct it."
 )
@@ -52,7 +56,6 @@ class RequestParser:
         "_begun",
         "_cap",
         "_continuing",
-        "_held",
         "_http",
         "_limits",
         "_problem",
@@ -65,6 +68,7 @@ class RequestParser:
         "_trailers",
         "expects",
         "headers",
+        "held",
         "in_body",
         "method",
         "partial",
@@ -86,8 +90,8 @@ class RequestParser:
         """The parser is being told a head that we have read already."""
         self._skip = False
         """The parser left off at an upgrade, before the body: its end of the message is none."""
-        self._held: bytes | None = None
-        """Behind an upgrade without a body: bytes of whatever is decided to come next."""
+        self.held: bytes | None = None
+        """The bytes behind an upgrade that nobody has decided on; None: no such decision is due."""
         self._begun = False
         """A request has begun within the bytes at hand."""
         self._silent = self._trailers = 0
@@ -111,19 +115,14 @@ class RequestParser:
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser
 
-    @property
-    def held(self) -> bytes | None:
-        """The bytes behind an upgrade that nobody has decided on; None: no such decision is due."""
-        return self._held
-
     def feed(self, data: bytes) -> None:
         """Take what the client sent; the sink is told what it means.
 
         Raises:
             GatewayError: it is not a request, or too large. Nothing can be read after that.
         """
-        if self._held is not None:
-            self._held += data
+        if self.held is not None:
+            self.held += data
             return
         boundary = not (self.partial or self.in_body)
         self._begun = False
@@ -143,6 +142,10 @@ class RequestParser:
         elif boundary and not self._begun:
             self._raw.blank()
 
+    def close(self) -> None:
+        """Nothing more will be read. The C parser refers back to this one, and this one to the connection."""
+        del self._http, self._sink_request, self._sink_body, self._sink_end
+
     def _feed(self, data: bytes) -> None:
         while True:
             try:
@@ -150,7 +153,7 @@ class RequestParser:
             except httptools.HttpParserUpgrade as upgrade:
                 data = data[upgrade.args[0] :]
                 if not self._skip:
-                    self._held = data
+                    self.held = data
                     return
                 self._read_on()
                 if not data:
@@ -160,7 +163,7 @@ class RequestParser:
 
     def proceed(self) -> None:
         """The upgrade was not taken up: what was held is HTTP. Raises like ``feed``."""
-        held, self._held = self._held, None
+        held, self.held = self.held, None
         self._http = self._parser()
         if held:
             self.feed(held)
@@ -203,15 +206,18 @@ class RequestParser:
         """A field of the head, or of the trailers."""
         if self.in_body:
             if not self._continuing:
-                self._trailer(len(name) + len(value))
+                self._trailer(name, len(name) + len(value))
             return
         name = name.lower()
-        value = value.rstrip(b" \t")
+        if value[-1:] <= b" ":  # the parser leaves blanks at a value's end to it; this is cheap before exact
+            value = value.rstrip(b" \t")
         self.headers.append((name, value))
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expects = True
+        if name == b"expect":
+            self.expects = value.lower() == b"100-continue"
 
-    def _trailer(self, size: int) -> None:
+    def _trailer(self, name: bytes, size: int) -> None:
+        if name.lower() in _HEEDED:
+            self._refuse(errors.BAD_REQUEST.because("A trailer may not govern the connection. Leave it out."))
         self._trailers += size
         if self._trailers > self._limits.header_bytes:
             self._refuse(errors.HEADERS_TOO_LARGE)
@@ -220,24 +226,25 @@ class RequestParser:
         """The head is complete: hand it over as it stands."""
         if self._continuing:
             return
-        http = self._http
-        self.method = http.get_method().decode("ascii")
-        self.version = http.get_http_version()
-        self._check()
+        http, raw = self._http, self._raw
+        method, self.version = http.get_method(), http.get_http_version()
+        self.method = method.decode("ascii")
+        self._check(method)
         self.persists = http.should_keep_alive()
         self.expects &= self.version == "1.1"  # RFC 9110 §10.1.1
         self._skip = http.should_upgrade() and any(n in _FRAMING for n, _ in self.headers)
-        self._raw.complete(length=any(n == b"content-length" for n, _ in self.headers))
+        raw.complete(self.headers)
         self.partial, self.in_body = False, True
         self._silent = self._trailers = 0
         self._sink_request(self)
 
-    def _check(self) -> None:
+    def _check(self, method: bytes) -> None:
         if self.method == "CONNECT":
             self._refuse(errors.METHOD_NOT_SUPPORTED)
-        if self.version not in ("1.0", "1.1"):
+        version = _VERSIONS.get(self.version)
+        if version is None:
             self._refuse(errors.BAD_REQUEST.because("The gateway speaks HTTP/1.1. Use it."))
-        if not self._raw.is_exact(self.method, self.target, self.version):
+        elif not self._raw.is_exact(method, self.target, version):
             self._refuse(_INEXACT_LINE)
 
     def on_body(self, data: bytes) -> None:

@@ -3,50 +3,35 @@
 A request's way: ``data_received`` → ``parser`` → a ``Cycle`` in the queue → one ASGI task at a time, in order (P16)
 → its answer → the next. What is not HTTP is answered in our own words, in its turn, and nothing behind it is read.
 
-Which time counts (D2) depends on whose turn it is:
-
-- the client's, with a head: ``header_timeout``, from the connection's beginning or the head's first byte;
-- the client's, with a body: ``Pace``, while we are willing to read;
-- the client's, to read the answer: ``Sending``;
-- the client's, between two requests: ``idle_timeout``;
-- ours: none here; the upstream's and the authorization server's limits hold.
+How long the client may take for its part is ``client_time``'s.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.server import ServerState
 
 from gateway.core import errors
-from gateway.core.answers import answer_head
 from gateway.core.errors import GatewayError, Problem
-from gateway.core.headers import Headers
-from gateway.core.pace import Pace
-from gateway.deadline import Deadline
 from gateway.duplex import Duplex
+from gateway.edge.client_time import ClientTime
 from gateway.edge.cycle import Cycle
 from gateway.edge.listener import ListenerSettings
 from gateway.edge.parser import RequestParser
+from gateway.edge.refusal import refusal
 from gateway.edge.scope import Place, http_scope
 from gateway.edge.sending import Sending
 from gateway.edge.transport import ClientTransport
 
-_OVERLOADED_LINGER = 1.0
-"""Seconds. Time enough to read the refusal; descriptors are what we are short of (B27)."""
+_SHORT = 1.0
+"""Seconds of lingering for who was too slow, and for some of those who are too many (B27)."""
+_LINGERING = 32
+"""Refused for being too many, and lingering: at once, so many. They hold what we are short of."""
 _HELD = 64 * 1024
 """Bytes behind an undecided upgrade; beyond, reading pauses."""
-
-
-@runtime_checkable
-class Answerer(Protocol):
-    """An application that has words for what never became a request."""
-
-    def malformed(self, problem: Problem) -> tuple[Headers, bytes]:
-        """Header fields and body of the answer."""
 
 
 class GatewayProtocol(asyncio.Protocol):
@@ -76,12 +61,8 @@ class GatewayProtocol(asyncio.Protocol):
         """Those not answered yet, in order: more than one only when a client pipelines."""
         self._incoming: Cycle | None = None
         """The one whose body is not complete, be it answered or not."""
-        self._pace: Pace | None = None
-        """Of the incoming body."""
         self._refusal: Problem | None = None
         """What came behind the queue was no request; nothing more is read."""
-        self._head_timed = True
-        """The head's time has begun."""
         self._draining = False
 
     # asyncio's callbacks.
@@ -91,27 +72,30 @@ class GatewayProtocol(asyncio.Protocol):
         settings, loop = self._settings, self._loop
         plain = cast("asyncio.Transport", transport)
         sending = Sending(plain, loop, settings.send_timeout, settings.min_data_rate)
-        self._transport = ClientTransport(plain, loop, sending, linger=settings.linger)
+        self._transport = ClientTransport(plain, loop, sending)
         self._place = Place.of(plain, self._root_path, self._app_state)
-        self._deadline = Deadline(loop, self._late)
-        full = 0 < settings.max_connections <= len(self._connections)
+        self._clock = ClientTime(loop, settings, self._late)
+        most = settings.max_connections
         self._connections.add(self)
-        if full:
-            self._refuse(errors.OVERLOADED, linger=_OVERLOADED_LINGER)
+        if 0 < most < len(self._connections):
+            self._refuse(errors.OVERLOADED)
         else:
-            self._deadline.set(settings.header_timeout)
+            self._clock.head()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client's."""
         if self._transport.closing or self._refusal is not None:
+            self._transport.heard()
             return
-        if self._pace is not None:
-            self._pace.moved(len(data))
+        self._clock.moved(len(data))
         try:
             self._parser.feed(data)
         except GatewayError as error:
             self._malformed(error.problem)
             return
+        except Exception:
+            self._transport.cut(reset=True)  # a mistake of ours: the event loop would log it and leave all as it is
+            raise
         held = self._parser.held
         if held is not None and len(held) > _HELD:
             self._transport.hold_back()
@@ -123,8 +107,9 @@ class GatewayProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         """The connection is over."""
         self._connections.discard(self)
-        self._deadline.cancel()
+        self._clock.end()
         self._transport.let_go()
+        self._parser.close()
         while self._queue:
             self._queue.popleft().lose()
 
@@ -150,7 +135,6 @@ class GatewayProtocol(asyncio.Protocol):
         cycle.scope = http_scope(request, cycle, self._place)
         self._queue.append(cycle)
         self._incoming = cycle
-        self._head_timed = False
         if len(self._queue) == 1:
             self._start(cycle)
         else:
@@ -163,7 +147,8 @@ class GatewayProtocol(asyncio.Protocol):
 
     def on_end(self) -> None:
         """It is complete."""
-        cycle, self._incoming, self._pace = self._incoming, None, None
+        cycle, self._incoming = self._incoming, None
+        self._clock.ours()
         if cycle is not None:
             cycle.end()
             if cycle.answered and not self._transport.closing:
@@ -179,8 +164,10 @@ class GatewayProtocol(asyncio.Protocol):
         task.add_done_callback(tasks.discard)
 
     async def _run(self, cycle: Cycle, scope: dict[str, Any]) -> None:
-        with contextlib.suppress(Exception):  # the application reports its own; what matters here is below
+        try:  # noqa: SIM105  # suppress() is slower
             await self._app(scope, cycle.receive, cycle.send)
+        except Exception:  # noqa: BLE001, S110  # the application reports its own
+            pass
         if cycle.answered or cycle.lost:
             return
         if cycle.started:
@@ -195,9 +182,7 @@ class GatewayProtocol(asyncio.Protocol):
         if not cycle.keep_alive or (self._draining and not self._queue):
             self._close()
         elif cycle is self._incoming:
-            # The rest of its body is read and dropped: for so long, whatever its pace.
-            self._pace = None
-            self._deadline.set(self._settings.linger)
+            self._clock.discarding()
             self._transport.resume()
         else:
             self._next()
@@ -216,9 +201,9 @@ class GatewayProtocol(asyncio.Protocol):
 
     def _rest(self) -> None:
         """Between two requests."""
-        begun = self._head_timed = self._parser.partial
-        settings = self._settings
-        self._deadline.set(settings.header_timeout if begun else settings.idle_timeout)
+        self._clock.rest()
+        if self._parser.partial:
+            self._clock.head()
         self._transport.resume()
         if self._parser.held is not None:
             self._proceed()
@@ -238,8 +223,7 @@ class GatewayProtocol(asyncio.Protocol):
         """RFC 9112 §2.2: refuse and close, but never within or in place of another request's answer."""
         cycle, self._incoming = self._incoming, None
         self._refusal = problem
-        self._pace = None
-        self._deadline.clear()
+        self._clock.ours()
         if cycle is None:
             if not self._queue:
                 self._refuse(problem)
@@ -248,57 +232,40 @@ class GatewayProtocol(asyncio.Protocol):
         else:
             cycle.fail(problem)
 
-    def _refuse(self, problem: Problem, *, linger: float | None = None) -> None:
+    def _refuse(self, problem: Problem) -> None:
         """Our last word on this connection."""
-        headers, body = self._words(problem)
-        fields = [*headers, (b"connection", b"close")]
-        head = answer_head(problem.status, fields, method="GET", version="1.1", keep_alive=False)
-        self._transport.write(head.data + body)
-        self._transport.close(linger=self._settings.linger if linger is None else linger)
-        self._quit()
-
-    def _words(self, problem: Problem) -> tuple[Headers, bytes]:
-        application = cast("object", self._app)
-        if isinstance(application, Answerer):
-            return application.malformed(problem)
-        return [(b"content-length", b"0")], b""
+        self._transport.write(refusal(self._app, problem))
+        self._refusal = problem
+        self._close()
 
     def _close(self) -> None:
         """After the last answer; a client that may still be sending is read on."""
-        if self._incoming is not None or self._refusal is not None:
-            self._transport.linger()
-        else:
-            self._transport.close()
+        self._transport.close(linger=self._lingering())
         self._quit()
 
+    def _lingering(self) -> float | None:
+        """For how long; None: the client is not sending, or we cannot afford to listen."""
+        settings, refusal = self._settings, self._refusal
+        if refusal is errors.OVERLOADED and len(self._connections) > settings.max_connections + _LINGERING:
+            return None
+        if refusal in (errors.OVERLOADED, errors.REQUEST_TIMEOUT):
+            return min(_SHORT, settings.linger)
+        return settings.linger if self._incoming is not None or refusal is not None else None
+
     def _quit(self) -> None:
-        self._deadline.cancel()
+        self._clock.end()
         self._queue.clear()
 
     # Time.
 
     def _time(self) -> None:
-        """Bytes have come, or are wanted: whose turn is it, and how long may it take?"""
+        """Bytes have come, or are wanted: whose turn is it?"""
         cycle = self._incoming
         if cycle is not None:
             if not cycle.answered:
-                self._pace_body(cycle)
-        elif self._queue:
-            self._deadline.clear()
-        elif self._parser.partial and not self._head_timed:
-            self._head_timed = True
-            self._deadline.set(self._settings.header_timeout)
-
-    def _pace_body(self, cycle: Cycle) -> None:
-        pace = self._pace
-        if pace is None:
-            pace = self._pace = Pace(self._settings.body_timeout, self._settings.min_data_rate)
-        now = self._loop.time()
-        if self._transport.paused or not cycle.awaits_body:
-            pace.stop(now)
-            self._deadline.clear()
-        else:
-            self._deadline.set(pace.spent(now))
+                self._clock.body(willing=cycle.awaits_body and not self._transport.paused)
+        elif not self._queue and self._parser.partial:
+            self._clock.head()
 
     def _late(self) -> None:
         """The client took too long."""
@@ -329,6 +296,7 @@ class GatewayProtocol(asyncio.Protocol):
         self._incoming = None
         self._connections.discard(self)
         duplex = Duplex(self._transport.let_go(), self._parser.held or b"")
+        self._parser.close()
         duplex.on_lost = lambda: self._connections.discard(duplex)
         self._connections.add(duplex)
         return duplex

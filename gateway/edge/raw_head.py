@@ -8,6 +8,7 @@ import re
 
 from gateway.core import errors
 from gateway.core.errors import GatewayError
+from gateway.core.headers import Headers
 
 _BLANKS = 16
 """Times that empty lines may come alone before a request."""
@@ -17,12 +18,12 @@ class RawHead:
     """Follows the bytes of one connection, head after head."""
 
     __slots__ = (
-        "_after_length",
         "_alone",
         "_before",
         "_boundary",
         "_cap",
         "_data",
+        "_last",
         "_lead",
         "_pieces",
         "_size",
@@ -43,13 +44,14 @@ class RawHead:
         """Of ``_pieces``, as far as it is sure that they are the head's."""
         self._tail = self._before = self._lead = b""
         """The last two bytes read; those before the bytes at hand; those before the ones that began the request."""
-        self._after_length = False
-        """The request before ended with the last byte of a length, not with a line's end."""
+        self._last: Headers = []
+        """The fields of the request before."""
 
     def feed(self, data: bytes, *, boundary: bool) -> None:
         """These come next. ``boundary``: no request is under way."""
         self._data = data
-        self._before, self._tail = self._tail, (self._tail + data[-2:])[-2:]
+        self._before = self._tail
+        self._tail = data[-2:] if len(data) > 1 else (self._tail + data)[-2:]
         self._boundary = boundary
 
     def begun(self, *, first: bool) -> None:
@@ -77,17 +79,19 @@ class RawHead:
         if len(self._pieces) > _BLANKS:
             raise GatewayError(errors.BAD_REQUEST)
 
-    def is_exact(self, method: str, target: bytes, version: str) -> bool:
+    def is_exact(self, method: bytes, target: bytes, version: bytes) -> bool:
         """One blank between the words (RFC 9112 §3), whole empty lines before them (§2.2), and no RTSP or ICE."""
         raw = b"".join([*self._pieces, self._data]) if self._pieces else self._data
-        line = b"%b %b HTTP/%b\r\n" % (method.encode(), target, version.encode())
+        line = b"".join((method, b" ", target, b" HTTP/", version, b"\r\n"))
         if raw.startswith(line):
             return True
         if self._alone:
             return bool(re.match(rb"(?:\r\n)+" + re.escape(line), raw))
-        return line in raw if self._after_length else b"\r\n" + line in self._lead + raw
+        # A body that a length ended is followed by whatever came next, not by the end of a line.
+        length = any(name == b"content-length" for name, _ in self._last)
+        return line in raw if length else b"\r\n" + line in self._lead + raw
 
-    def complete(self, *, length: bool) -> None:
-        """The head has ended; ``length``: its body, if any, ends with the last byte of a Content-Length."""
-        self._after_length = length
+    def complete(self, headers: Headers) -> None:
+        """The head has ended, with these fields."""
+        self._last = headers
         self._pieces = []

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from gateway.edge.cycle import Cycle, extensions
+from gateway.edge.cycle import CYCLE, Cycle
 from gateway.edge.parser import RequestParser
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
@@ -48,7 +48,7 @@ def http_scope(request: RequestParser, cycle: Cycle, place: Place) -> dict[str, 
         "query_string": query,
         "headers": request.headers,
         "state": place.state.copy(),
-        "extensions": extensions(cycle),
+        CYCLE: cycle,
     }
 
 

@@ -15,6 +15,8 @@ from gateway.edge.sending import Sending
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER of no time: closing sends RST."""
+_SILENCE = 5.0
+"""Seconds without a byte that end lingering early, as nginx's ``lingering_timeout``."""
 
 
 class ClientTransport:
@@ -22,11 +24,12 @@ class ClientTransport:
 
     __slots__ = (
         "_drained",
-        "_linger",
+        "_heard",
         "_lingering",
         "_loop",
         "_sending",
         "_transport",
+        "_until",
         "_watch",
         "closing",
         "paused",
@@ -34,17 +37,13 @@ class ClientTransport:
         "write_paused",
     )
 
-    def __init__(
-        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, sending: Sending, *, linger: float
-    ) -> None:
-        """Args:
-        sending: watches whether the client reads.
-        linger: how long the client's side is read after ours is shut; seconds.
-        """
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, sending: Sending) -> None:
+        """Args: sending: watches whether the client reads."""
         self._transport = transport
         self._loop = loop
         self._sending = sending
-        self._linger = linger
+        self._until = 0.0
+        self._heard = False
         self._watch = PausedWatch(transport, transport.abort)
         self._lingering: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -105,21 +104,25 @@ class ClientTransport:
         if linger is None or transport.is_closing():
             transport.close()
             return
+        self._until = self._loop.time() + linger
         self.resume()
         if transport.can_write_eof():  # TLS cannot; there the client has to go by the answer's own end
             transport.write_eof()
-        self._lingering = self._loop.call_later(linger, self._end)
+        self._lingering = self._loop.call_later(min(linger, _SILENCE), self._end)
+
+    def heard(self) -> None:
+        """The client still sends, after our side was shut."""
+        self._heard = True
 
     def _end(self) -> None:
-        """Unless the client still reads its answer: how long that may take, ``Sending`` says."""
-        if self._transport.get_write_buffer_size():
-            self._lingering = self._loop.call_later(self._linger, self._end)
+        """Unless the client still sends, or reads its answer: how long that may take, ``Sending`` says."""
+        left = self._until - self._loop.time()
+        unread = self._transport.get_write_buffer_size() > 0
+        if unread or (self._heard and left > 0):
+            self._heard = False
+            self._lingering = self._loop.call_later(_SILENCE if unread else min(left, _SILENCE), self._end)
         else:
             self._transport.abort()
-
-    def linger(self) -> None:
-        """``close``, with the time that is usual."""
-        self.close(linger=self._linger)
 
     def _stalled(self) -> None:
         """The client does not read its answer."""

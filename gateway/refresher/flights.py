@@ -24,22 +24,38 @@ class Flight:
     """One refresh under way, with everybody who asked for it."""
 
     keys: set[str]
-    presenters: list[Presenter]
-    """The first to ask comes first."""
+    first: Presenter
+    """Who caused the flight: for its address and its access token."""
+    asked: int = 1
+    """How many requests have asked, those that have left included."""
+    presenters: dict[str | None, Presenter] = field(default_factory=dict, repr=False)
+    """By access token: of those who ask with the same one, over and over, one is enough (D6)."""
     task: "asyncio.Task[Outcome]" = field(init=False)
 
-    @property
-    def first(self) -> Presenter:
-        """Who caused the flight: for its address and its access token."""
-        return self.presenters[0]
+    def __post_init__(self) -> None:
+        self._add(self.first)
+
+    def join(self, presenter: Presenter) -> None:
+        """One more asks."""
+        self.asked += 1
+        self._add(presenter)
+
+    def absorb(self, other: "Flight") -> None:
+        """All who asked for ``other`` ask for this one."""
+        self.asked += other.asked
+        self.presenters = self.presenters | other.presenters
+
+    def _add(self, presenter: Presenter) -> None:
+        access = presenter.access
+        self.presenters[None if access is None else access.raw.reveal()] = presenter
 
     def concerns(self, binding: tuple[str | None, str | None]) -> bool:
         """Somebody who asked is the user whom ``binding`` names."""
-        return any(p.access is None or p.access.binding == binding for p in self.presenters)
+        return any(p.access is None or p.access.binding == binding for p in self.presenters.values())
 
     def knows(self, access: Secret) -> bool:
         """Somebody who asked has this very token already, so it is not what they ask for."""
-        return any(p.access is not None and p.access.raw == access for p in self.presenters)
+        return access.reveal() in self.presenters
 
 
 class Flights:
@@ -61,7 +77,7 @@ class Flights:
         self, key: str, presenter: Presenter, fly: Callable[[Flight], Coroutine[None, None, Outcome]]
     ) -> Flight:
         """A new flight that holds ``key``. It runs until its end, whoever leaves."""
-        flight = Flight({key}, [presenter])
+        flight = Flight({key}, presenter)
         flight.task = asyncio.create_task(fly(flight))
         self._holders[key] = flight
         flight.task.add_done_callback(lambda _: self._landed(flight))
@@ -76,7 +92,7 @@ class Flights:
             self._hold(flight, {key})
             return None
         self._hold(other, flight.keys)
-        other.presenters += flight.presenters
+        other.absorb(flight)
         return other
 
     def _hold(self, flight: Flight, keys: set[str]) -> None:

@@ -64,7 +64,7 @@ class Refresher:
         flight = self._flights.holder(key)
         if flight is None:
             return Ticket(self._flights.start(key, presenter, self._fly), presenter, joined=False)
-        flight.presenters.append(presenter)
+        flight.join(presenter)
         return Ticket(flight, presenter, joined=True)
 
     def observe(self, refresh: Secret) -> None:
@@ -93,7 +93,7 @@ class Refresher:
     @property
     def waiting(self) -> int:
         """How many requests have asked for the flights under way."""
-        return sum(len(flight.presenters) for flight in self._flights.all())
+        return sum(flight.asked for flight in self._flights.all())
 
     async def _fly(self, flight: Flight) -> Outcome:
         try:

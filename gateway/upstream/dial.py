@@ -1,16 +1,19 @@
 """Opening a connection: names, addresses, TLS, and one clock over all of it."""
 
 import asyncio
+import contextlib
+from collections.abc import Sequence
 
 from gateway.core.errors import Overloaded
 from gateway.descriptors import exhausted
 from gateway.upstream.connection import Connection
+from gateway.upstream.names import Names
 from gateway.upstream.settings import UpstreamSettings
 from gateway.upstream.tls import connect_tls
 
 
-async def dial(connection: Connection, settings: UpstreamSettings) -> bool:
-    """Give ``connection`` a transport within ``connect_timeout``, trying every address of the host.
+async def dial(connection: Connection, settings: UpstreamSettings, names: Names) -> bool:
+    """Give ``connection`` a transport within ``connect_timeout``, trying every address of the host in turn.
 
     False: unresolvable, refused, silent, or not to be trusted. The cause is dropped, because its text quotes
     the address. Cancelled, it leaves no socket behind once ``connection.abort()`` has been called.
@@ -20,7 +23,7 @@ async def dial(connection: Connection, settings: UpstreamSettings) -> bool:
     """
     try:
         async with asyncio.timeout(settings.connect_timeout):
-            await _connect(connection, settings)
+            await _connect(connection, settings, await names.addresses())
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA refuses
         if exhausted(error):
             raise Overloaded from None
@@ -28,15 +31,22 @@ async def dial(connection: Connection, settings: UpstreamSettings) -> bool:
     return True
 
 
-async def _connect(connection: Connection, settings: UpstreamSettings) -> None:
-    loop = asyncio.get_running_loop()
+async def _connect(connection: Connection, settings: UpstreamSettings, addresses: Sequence[str]) -> None:
+    connection.plain = settings.tls is None
+    *others, last = addresses
+    for address in others:
+        with contextlib.suppress(OSError):
+            return await _connect_to(address, connection, settings)
+    return await _connect_to(last, connection, settings)
+
+
+async def _connect_to(address: str, connection: Connection, settings: UpstreamSettings) -> None:
     if settings.tls is None:
-        await loop.create_connection(lambda: connection, settings.host, settings.port)
+        await asyncio.get_running_loop().create_connection(lambda: connection, address, settings.port)
         return
-    connection.plain = False
     await connect_tls(
         connection,
-        settings.host,
+        address,
         settings.port,
         context=settings.tls,
         server_hostname=settings.server_hostname or settings.host,

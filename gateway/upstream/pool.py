@@ -12,6 +12,7 @@ from gateway.upstream.body import Upload
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import dial
 from gateway.upstream.lanes import Lane, Lanes
+from gateway.upstream.names import Names
 from gateway.upstream.settings import UpstreamSettings
 
 _Handed = Connection | None
@@ -23,6 +24,7 @@ class Pool:
 
     def __init__(self, settings: UpstreamSettings) -> None:
         self._settings = settings
+        self._names = Names(settings.host, settings.port)
         self._idle: dict[Connection, None] = {}  # used as a stack that also forgets from its middle
         self._busy: dict[Connection, Lane[_Handed]] = {}
         self._lanes: Lanes[_Handed] = Lanes(settings.max_connections, settings.max_waiting, settings.lanes)
@@ -134,7 +136,7 @@ class Pool:
         connection = Connection(self, self._settings, asyncio.get_running_loop())
         self._busy[connection] = lane
         try:
-            reached = await dial(connection, self._settings)
+            reached = await dial(connection, self._settings, self._names)
         except BaseException:
             connection.abort()
             raise

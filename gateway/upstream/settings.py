@@ -33,5 +33,5 @@ class UpstreamSettings:
     servers close idle connections unasked, and a POST lost in that race cannot be sent again (B16)."""
     max_head_bytes: int = 64 * 1024
     """Of one response head; nginx's default is 4-8 KiB, Envoy's 60 KiB."""
-    max_buffered: int = 256 * 1024
+    max_buffered: int = 64 * 1024
     """Reading from the upstream pauses while more than this waits for the client (D4)."""

@@ -13,13 +13,20 @@ class Keepalive:
     while it is still taking bytes that stand before the ping.
     """
 
-    def __init__(self, side: Side, interval: float, timeout: float, silent: Callable[[Side], None]) -> None:
+    def __init__(
+        self,
+        side: Side,
+        interval: float,
+        timeout: float,
+        silent: Callable[[Side], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         """Args: interval, timeout: seconds; an interval of 0 turns pings off."""
         self._side = side
         self._interval = interval
         self._timeout = timeout
         self._silent = silent
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._asked_at: float | None = None
         self._pending = 0
         self._timer = self._loop.call_later(interval, self._look) if interval else None

@@ -27,6 +27,8 @@ _UPSTREAM_FAILED = Close(1011, b"upstream connection failed")
 _NO_PONG = Close(1011, b"keepalive ping timeout")
 _NO_STATUS = 1005
 _ABNORMAL = 1006
+_VANISHED = Close(_ABNORMAL)
+"""Never on the wire."""
 
 _Pump = asyncio.Task[bool]
 
@@ -38,17 +40,19 @@ class Relay:
         self._settings = settings
         self._client = Side(client, is_client=True, max_message=settings.max_message)
         self._upstream = Side(upstream, is_client=False, max_message=settings.max_message)
-        self._stopped: asyncio.Future[TunnelEnd] = asyncio.get_running_loop().create_future()
+        self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._awaited: set[Side] = set()
         """Sides that hear a Close of ours and may answer it."""
+        self._end: TunnelEnd | None = None
 
     def stop(self, close: Close) -> None:
         """End it: both sides hear ``close``. Only the first time counts."""
         if not self._stopped.done():
+            self._note("gateway", close)
             for side in (self._client, self._upstream):
                 side.tell(close)
                 self._awaited.add(side)
-            self._stopped.set_result(TunnelEnd("gateway", _code(close)))
+            self._stopped.set_result(None)
 
     async def run(self) -> TunnelEnd:
         """Relay until both sides are closed. Cancelled, it cuts both."""
@@ -59,7 +63,7 @@ class Relay:
         }
         alive = [self._keepalive(client), self._keepalive(upstream)]
         try:
-            end = await self._converse(pumps)
+            await self._converse(pumps)
             await _halt(pumps.values())
             await asyncio.gather(self._leave(client), self._leave(upstream))
         finally:
@@ -68,7 +72,7 @@ class Relay:
             client.port.abort()
             upstream.port.abort()
             await _halt(pumps.values())
-        return end
+        return self._end or TunnelEnd(client.name, _ABNORMAL)
 
     async def _pump(self, source: Side, sink: Side) -> bool:
         """Everything that ``source`` says goes to ``sink``. True: up to its Close; False: it ended without one.
@@ -86,52 +90,56 @@ class Relay:
                 if more:
                     await asyncio.sleep(0)
             if source.said is not None:
+                self._note(source.name, source.said)
                 sink.tell(source.said)
                 return True
         return False
 
-    async def _converse(self, pumps: Mapping[Side, _Pump]) -> TunnelEnd:
-        """Return when nothing more is to go from side to side; the first end is what is told of it."""
+    async def _converse(self, pumps: Mapping[Side, _Pump]) -> None:
+        """Return when nothing more is to go from side to side."""
         going, patience = dict(pumps), None
-        end: TunnelEnd | None = None
         over = False
         while going and not over:
             waited: set[asyncio.Future[Any]] = {*going.values(), self._stopped}
             await asyncio.wait(waited, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            if self._stopped.done():
-                return end or self._stopped.result()
             done = [side for side, pump in going.items() if pump.done()]
+            # Nothing done: one has said Close, and the other does not answer.
+            over = self._stopped.done() or not done
             for side in done:
-                found, final = self._outcome(side, going.pop(side))
-                end, over = end or found, over or final
-            over = over or not done  # one has said Close, and the other does not answer
+                over = self._is_over(side, going.pop(side)) or over
             patience = self._settings.close_timeout
-        return end or TunnelEnd(self._client.name, _ABNORMAL)
 
-    def _outcome(self, side: Side, pump: _Pump) -> tuple[TunnelEnd | None, bool]:
-        """How ``side`` ended, and whether that is the end of the other, too."""
+    def _is_over(self, side: Side, pump: _Pump) -> bool:
+        """Whether the end of what ``side`` says is the end of the other side, too."""
         try:
-            said = pump.result()
+            said_close = pump.result()
         except Violation as violation:
             other = self._upstream if side.is_client else self._client
+            self._note(side.name, violation.close)
             side.tell(violation.close)
             other.tell(_CLIENT_FAILED if side.is_client else _UPSTREAM_FAILED)
             self._awaited.add(other)
-            return TunnelEnd(side.name, _code(violation.close)), True
+            return True
         except StreamLost:  # the other side's pump has its last words
-            return None, False
-        if said and side.said is not None:
-            return TunnelEnd(side.name, _code(side.said)), False
-        return TunnelEnd(side.name, _ABNORMAL), True
+            return False
+        if not said_close:
+            self._note(side.name, _VANISHED)
+        return not said_close
+
+    def _note(self, by: str, close: Close) -> None:
+        """The first end is the one that is told of."""
+        if self._end is None:
+            self._end = TunnelEnd(by, _NO_STATUS if close.code is None else close.code)
 
     def _keepalive(self, side: Side) -> Keepalive:
-        settings = self._settings
-        return Keepalive(side, settings.ping_interval, settings.ping_timeout, self._fell_silent)
+        settings, loop = self._settings, asyncio.get_running_loop()
+        return Keepalive(side, settings.ping_interval, settings.ping_timeout, self._fell_silent, loop)
 
     def _fell_silent(self, side: Side) -> None:
         if not self._stopped.done():
+            self._note(side.name, _VANISHED)
             side.tell(_NO_PONG)
-            self._stopped.set_result(TunnelEnd(side.name, _ABNORMAL))
+            self._stopped.set_result(None)
 
     async def _leave(self, side: Side) -> None:
         """Close one connection as its state allows (RFC 6455 §7.1.1)."""
@@ -143,10 +151,6 @@ class Relay:
                 if side.said is not None and not side.is_client:
                     await side.ended()  # the server closes first
         await side.port.finish(patience)
-
-
-def _code(close: Close) -> int:
-    return _NO_STATUS if close.code is None else close.code
 
 
 async def _halt(pumps: Iterable[_Pump]) -> None:

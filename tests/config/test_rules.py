@@ -155,8 +155,7 @@ GOOD = [
     CUSTOM + 'json = { a = { b = ["{refresh_token}", 1, true] } }\ndenied = { "/code" = [401, "401"] }',
     '[[routes]]\nmatch = "/a"\n[[routes]]\nmatch = "/a"\nmethods = ["POST"]\n[[routes]]\nmatch = "/a/*"',
     '[upstreams.b]\nurl = "http://b"\n[[routes]]\nmatch = "/b/*"\nstrip_prefix = "/b"\nupstream = "b"',
-    '[upstreams.b]\nurl = "http://b"\nmax_connections = 300\n'
-    '[[routes]]\nmatch = "/b"\nupstream = "b"\nmax_connections = 300',
+    '[upstreams.b]\nurl = "http://b"\nmax_connections = 300\n[[routes]]\nmatch = "/b"\nupstream = "b"\nmax_connections = 300',
 ]
 
 

@@ -223,7 +223,7 @@ ROUTES_REFUSED = [
     ('match = "/a"\nstrip_prefix = "/"', "strip_prefix", "is not a prefix of whole segments"),
     ('match = "/a"\ncapture = { access_token = "/t" }', "capture", "is not built yet"),
     ('match = "/a"\nresponse_timeout = "0s"', "response_timeout", "is zero"),
-    ('match = "/a"\nmax_connections = 0', "max_connections", "is less than 1"),
+    ('match = "/a"\nmax_connections = 0', "max_connections", "is out of range"),
     ('match = "/a"\nauht = "off"', "auht", 'Did you mean "auth"?'),
 ]
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.paths import canonical, is_authority, split_target, strip
+from tests.core.path_readers import differing
 
 AMBIGUOUS = [
     b"",
@@ -141,6 +142,22 @@ def test_no_path_is_let_through_that_any_other_reading_cuts_differently(tail):
     assert len(as_another_server_reads_it(path)) == len(segments)
 
 
+@settings(max_examples=10 * settings.default.max_examples)
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map(b"".join), st.sampled_from([b"", b"?", b"?/../%2e;"]))
+def test_no_path_is_let_through_that_a_known_server_reads_differently(tail, query):
+    """N2: Python's own, Go, servlets, Windows, and two servers that each decode."""
+    reading = canonical(b"/" + tail)
+    assert reading is None or differing(b"/" + tail + query, reading) == []
+
+
+def test_the_known_servers_do_differ_where_a_path_is_ambiguous():
+    """N2: or the test above would show nothing."""
+    assert differing(b"/a;b/c", b"/a;b/c") == ["servlets"]
+    assert differing(b"/a\\b", b"/a\\b") == ["Windows"]
+    assert differing(b"/a%252fb", b"/a%2fb") == ["two in a row"]
+    assert len(differing(b"/a/../b", b"/a/../b")) == 5
+
+
 @given(st.lists(st.text("abcXYZ019._~!$&'()*+,=:@-", min_size=1).filter(lambda s: s.strip(".")), max_size=5))
 def test_a_plain_path_is_its_own_reading(segments):
     path = b"/" + "/".join(segments).encode()
@@ -222,6 +239,8 @@ NO_HOSTS = [
     "a:80:80",
     "a:+80",
     "a:123456",
+    "a:65536",
+    "[::1]:65536",
     "a%2",
     "a%zz",
 ]

@@ -64,6 +64,11 @@ async def until(condition):
         await asyncio.sleep(0)
 
 
+async def write_many(duplex):
+    for _ in range(MANY // 65536):
+        await duplex.write(b"x" * 65536)
+
+
 async def test_it_begins_with_what_was_read_before(tls):
     async with pair(tls=tls) as (duplex, reader, writer):
         assert await duplex.read() == b"early"
@@ -90,13 +95,8 @@ async def test_a_slow_reader_holds_the_peer_back(tls):
 async def test_a_slow_peer_holds_the_writer_back(tls):
     """D4."""
     async with pair(tls=tls) as (duplex, reader, _):
-
-        async def write():
-            for _ in range(MANY // 65536):
-                await duplex.write(b"x" * 65536)
-
         reader._transport.pause_reading()
-        writing = asyncio.create_task(write())
+        writing = asyncio.create_task(write_many(duplex))
         await until(lambda: duplex.pending > BUFFER)
         for _ in range(200):
             await asyncio.sleep(0)
@@ -162,7 +162,7 @@ async def test_aborting_wakes_the_reader_and_the_writer(tls):
     async with pair(tls=tls) as (duplex, _, _writer):
         await duplex.read()
         reading = asyncio.create_task(duplex.read())
-        writing = asyncio.create_task(duplex.write(b"x" * MANY))
+        writing = asyncio.create_task(write_many(duplex))
         await until(lambda: duplex.pending > BUFFER)
         duplex.abort()
         assert await reading == b""

@@ -13,9 +13,11 @@ from tests.programs import program
 MODES = {
     "headers": ("-H", "-x", "10"),
     "body": ("-B", "-x", "10", "-s", "100000"),
-    "read": ("-X", "-w", "512", "-y", "1024", "-z", "5", "-n", "1"),
+    "read": ("-X", "-w", "512", "-y", "1024", "-z", "1000", "-n", "1"),
 }
-"""Slowloris: one field a second. R-U-Dead-Yet: ten bytes or so of a body a second. Slow read: five bytes a second."""
+"""Slowloris: one field a second. R-U-Dead-Yet: ten bytes or so of a body a second. Slow read: a kilobyte a second; it
+notices that it was cut when it has read what its own kernel still holds, which at five bytes would take minutes.
+"""
 
 CUT = "No open connections left"
 """How it ends when the server has closed every connection, where it would have gone on for ``LONGEST``."""

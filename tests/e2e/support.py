@@ -1,8 +1,9 @@
 """What the tests through the whole gateway have in common: waiting for what will come, and clients that leave."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import resource
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
@@ -62,3 +63,15 @@ async def leaving(h: House, pair: tuple[str, str | None], path: str = "/echo") -
         writer.close()
         await writer.wait_closed()
     await until(lambda: sum(e.status == 0 for e in h.requests()) > gone)
+
+
+@contextmanager
+def many_descriptors() -> Iterator[None]:
+    """Room for some thousand sockets in this process and in those that it starts meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 16_384 if hard == resource.RLIM_INFINITY else min(hard, 16_384)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from gateway.edge.proxy import AnswerBroken
+from gateway.edge.call import AnswerBroken
 from tests.e2e.support import until
 from tests.house import bearer, house, new_pair
 from upstream_stub.pattern import pattern, pattern_sha256

@@ -63,3 +63,30 @@ async def test_a_page_of_another_origin_is_refreshed_and_can_read_its_new_tokens
         )
         assert h.auth.presented(refresh) == 1
         assert h.auth.presented(other[1]) == 0
+
+
+async def test_the_gateway_answers_for_an_api_that_knows_nothing_of_cors(tmp_path):
+    """C2: refreshed in flight, the new tokens and our errors readable, a preflight that the API never sees; a page
+    of an origin that is not listed reads nothing, and none of its tokens is used.
+    """
+    story = CALL.replace('"/cors"', '"/echo"') + STORY
+    async with Origin() as page, Origin() as stranger, house(tmp_path, cors={"allow_origins": [page.url]}) as h:
+        (access, refresh), other = h.expired(), h.expired("mallory")
+        page.run(story, frame=stranger.url, gateway=h.url, access=access, refresh=refresh)
+        alone = story.partition("const first")[0] + "return await call(access, refresh);"
+        stranger.run(alone, gateway=h.url, access=other[0], refresh=other[1])
+        async with browsing(page.url, tmp_path / "profile"):
+            seen, strange = await page.report(), await stranger.report()
+        assert "thrown" not in seen, seen
+
+        first = seen["first"]
+        assert (first["status"], first["fields"]["x-token-refreshed"]) == (200, "expired")
+        assert dict(first["body"]["headers"])["authorization"] == "Bearer " + first["fields"]["x-access-token"]
+        assert (seen["second"]["status"], "x-access-token" in seen["second"]["fields"]) == (200, False)
+        assert (seen["rejected"]["status"], seen["rejected"]["body"]["code"]) == (401, "invalid_token")
+        assert (seen["missing"]["status"], "www-authenticate" in seen["missing"]["fields"]) == (401, True)
+
+        assert strange == {"thrown": "TypeError"}
+        assert {r.method for r in h.api.requests} == {"GET"}
+        assert h.auth.presented(refresh) == 1
+        assert h.auth.presented(other[1]) == 0

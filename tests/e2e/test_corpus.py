@@ -41,7 +41,9 @@ async def lines(tmp_path_factory):
         async with AsyncExitStack() as stack:
             opened = {}
             for kind in KINDS:
-                server = {"strict": servers.strictly, "python": servers.plain}.get(kind, lambda: servers.nginx(home))
+                server = {"strict": servers.strictly, "python": servers.plain}.get(
+                    kind, lambda: servers.nginx(home)
+                )
                 witness = await stack.enter_async_context(server())
                 upstream = {"url": witness.url, "identity_headers": {"X-User": "sub"}}
                 gateway = house(tmp_path_factory.mktemp(kind), upstream=upstream, routes=ROUTES)
@@ -86,7 +88,7 @@ def check_fields(read: Read, seen: Seen, token: bytes) -> None:
         assert [v for n, v in read.fields if n.lower() == name] == wanted
     names = [n.lower() for n, _ in read.fields]
     assert set(seen.lacks).isdisjoint(names)
-    for name in (b"host", b"x-forwarded-for", b"x-forwarded-proto"):
+    for name in (b"host", b"x-forwarded-for", b"x-forwarded-proto", b"via"):
         assert names.count(name) == 1, name
 
 

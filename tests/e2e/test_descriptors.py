@@ -1,5 +1,6 @@
 """B27: a gateway that has run out of descriptors, as a process of its own. The test is its clients and its API."""
 
+import json
 import resource
 import socket
 import threading
@@ -119,8 +120,9 @@ def untouched(client: socket.socket) -> bool:
         client.settimeout(30)
 
 
-def notices(running: Running) -> list[str]:
-    return [line for line in running.log.read_text().splitlines() if line]
+def notices(running: Running) -> list[dict[str, str]]:
+    """What it has logged; here nothing but notices."""
+    return [json.loads(line) for line in running.log.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("said", ["", "a limit of its own"])
@@ -145,8 +147,22 @@ def test_clients_beyond_the_descriptors_are_refused_and_the_others_served(tmp_pa
             eventually(lambda: running.descriptors() <= before + API["max_connections"])
             assert [fresh(running) for _ in range(50)] == [200] * 50
             assert status(early) == 200
-        assert len(notices(running)) <= 20
         assert running.stop() == 0
+        told = [notice["what"] for notice in notices(running)]
+        assert 1 <= told.count("too_many_clients") <= 5
+        assert len(told) <= 20
+
+
+def test_a_limit_that_does_not_fit_in_is_told_at_the_start(tmp_path):
+    """B27: and not believed."""
+    with narrow(tmp_path, max_connections=10_000) as running:
+        (told,) = [notice for notice in notices(running) if notice["what"] == "few_descriptors"]
+        assert "10000" in told["detail"]
+        assert "ulimit -n" in told["detail"]
+        with ExitStack() as stack:
+            crowd(running, stack, 200)
+            with connection(running) as late:
+                assert status_of(answer(late)) == 503
 
 
 @contextmanager
@@ -186,4 +202,3 @@ def test_a_system_without_descriptors_is_survived(tmp_path):
             assert [fresh(running) for _ in range(20)] == [200] * 20
         assert len(notices(running)) <= 20
         assert running.stop() == 0
-

@@ -75,6 +75,32 @@ async def test_a_trusted_proxy_is_believed_and_its_words_are_continued(tmp_path)
         assert "untrusted_forwarding" not in h.notices()
 
 
+BEHIND = [
+    (
+        ["Forwarded: for=6.6.6.6;proto=https;host=evil.example, for=203.0.113.7"],
+        "6.6.6.6, 203.0.113.7, 127.0.0.1",
+        "http",
+    ),
+    (['Forwarded: for=6.6.6.6;proto=https, "', "Forwarded: for=203.0.113.7"], "127.0.0.1", "http"),
+    (["Forwarded: for=6.6.6.6;proto=https;host=evil.example;x y, for=203.0.113.7"], "127.0.0.1", "http"),
+    (["Forwarded: for=203.0.113.7;proto=https"], "203.0.113.7, 127.0.0.1", "https"),
+    (["X-Forwarded-For: 203.0.113.7", "X-Forwarded-Proto: gopher"], "203.0.113.7, 127.0.0.1", "http"),
+    (["X-Forwarded-For: ,,"], "127.0.0.1", "http"),
+]
+
+
+async def test_a_client_of_a_trusted_proxy_cannot_speak_for_it(tmp_path):
+    """N1: neither by breaking off what the proxy appends to, nor by what is no scheme and no host."""
+    async with house(tmp_path, server={"trusted_proxies": ["127.0.0.0/8"]}) as h:
+        for said, chain, scheme in BEHIND:
+            fields = [*said, "X-Real-IP: 6.6.6.6", "X-Forwarded-Host: evil.example/x?"]
+            assert (await ask(h, request("GET /echo", h.login(), *fields))).status == 200
+            told = forwarded(h)
+            assert (told["x-forwarded-for"], told["x-forwarded-proto"]) == ([chain], [scheme]), said
+            assert told["x-forwarded-host"] == ["gateway.example"]
+            assert told["x-real-ip"] == ["203.0.113.7" if "203" in chain else "127.0.0.1"]
+
+
 async def test_a_proxy_of_another_network_is_not_believed(tmp_path):
     """N1: trust is of addresses, not of having been configured."""
     async with house(tmp_path, server={"trusted_proxies": ["10.0.0.0/8", "::1/128"]}) as h:

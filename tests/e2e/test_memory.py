@@ -4,6 +4,7 @@ The gateway runs as a process of its own, so that its memory is nobody else's.
 """
 
 import json
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -20,8 +21,9 @@ ALLOWED = 64 << 20
 PIECE = bytes(range(256)) * 4096
 STALLED = 0.3
 """Seconds in which a side that could go on does not."""
-READERS, EACH = 50, 2 << 20
-"""Envoy's own bound is 1 MiB for each of two connections."""
+CROWD, EACH = 200, 1 << 20
+"""So many clients at once, and so many bytes for each: Envoy buffers 1 MiB for each of two connections."""
+LONG = 50_000_000
 KERNEL = 32 << 20
 """More than all socket buffers between the two ends hold, and far less than the bodies here."""
 
@@ -46,9 +48,11 @@ class Setting:
         assert self.running.memory() - before < allowed
 
     @contextmanager
-    def exchange(self, method: str, headers=()) -> Iterator[tuple[socket.socket, socket.socket]]:
+    def exchange(
+        self, method: str, headers=(), *, buffer: int | None = None
+    ) -> Iterator[tuple[socket.socket, socket.socket]]:
         """Both ends of one request: the client's connection, and the API's after it has read the head."""
-        with connection(self.running) as client:
+        with connection(self.running, buffer=buffer) as client:
             self.ask(client, method, "/raw/x", headers)
             with closing(self.listener.accept()[0]) as api:
                 api.settimeout(STALLED)
@@ -171,12 +175,47 @@ def test_a_body_that_is_kept_for_a_replay_stays_small(setting):
             drain(api, len(PIECE))
 
 
+def push_all(sides: list[socket.socket]) -> list[int]:
+    """The same with many: bytes that each takes before none of them takes any more for a while."""
+    sent, poll = dict.fromkeys((side.fileno() for side in sides), 0), select.poll()
+    by_number = {side.fileno(): side for side in sides}
+    for side in sides:
+        side.setblocking(False)
+        poll.register(side, select.POLLOUT)
+    while ready := poll.poll(STALLED * 1000):
+        for number, _ in ready:
+            sent[number] += by_number[number].send(PIECE[: 1 << 16])
+            assert sent[number] < LONG
+    return list(sent.values())
+
+
+def served_meanwhile(setting: Setting) -> None:
+    with connection(setting.running) as client:
+        setting.ask(client, "GET", "/bytes?size=20000000")
+        assert download(client) == 20_000_000
+
+
 def test_many_readers_that_stall_cost_a_bounded_amount_each(setting):
-    """D4: and another one is served meanwhile."""
-    with setting.growing_little(READERS * EACH), ExitStack() as stack:
-        for _ in range(READERS):
-            client = stack.enter_context(connection(setting.running, buffer=4096))
-            setting.ask(client, "GET", f"/bytes?size={GB}")
-        with connection(setting.running) as client:
-            setting.ask(client, "GET", "/bytes?size=20000000")
-            assert download(client) == 20_000_000
+    """D4: 200 answers of 50 MB, of which each API connection sends what is taken; others are served meanwhile."""
+    with setting.growing_little(CROWD * EACH), ExitStack() as stack:
+        pairs = [stack.enter_context(setting.exchange("GET", buffer=4096)) for _ in range(CROWD)]
+        for _, api in pairs:
+            api.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % LONG)
+        sent = push_all([api for _, api in pairs])
+        assert all(0 < size < LONG for size in sent)
+        served_meanwhile(setting)
+        for (client, _), size in list(zip(pairs, sent, strict=True))[::50]:
+            head_of(client)
+            assert drain(client, size) == size
+
+
+def test_many_senders_to_an_api_that_stalls_cost_a_bounded_amount_each(setting):
+    """D4: 200 uploads of 50 MB that the API does not read; others are served meanwhile."""
+    length = [(b"Content-Length", b"%d" % LONG)]
+    with setting.growing_little(CROWD * EACH), ExitStack() as stack:
+        pairs = [stack.enter_context(setting.exchange("POST", length)) for _ in range(CROWD)]
+        sent = push_all([client for client, _ in pairs])
+        assert all(0 < size < LONG for size in sent)
+        served_meanwhile(setting)
+        for (_, api), size in list(zip(pairs, sent, strict=True))[::50]:
+            assert drain(api, size) == size

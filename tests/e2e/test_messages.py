@@ -12,7 +12,7 @@ from tests.house import House, house
 from upstream_stub.pattern import pattern, pattern_sha256
 
 SIZES = [0, 1, 65535, 65536, 65537, 10_000_000]
-OURS = {"host", "authorization", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
+OURS = {"host", "authorization", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "via"}
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -82,7 +82,9 @@ async def rest(client: socket.socket, *, pause: float = 0, size: int = 64 * KIB)
 class Flood:
     """An API whose answer never ends, of any framing; it notices when it is no longer read."""
 
-    def __init__(self, head: bytes = b"Transfer-Encoding: chunked", piece: bytes = b"400\r\n" + b"x" * KIB + b"\r\n"):
+    def __init__(
+        self, head: bytes = b"Transfer-Encoding: chunked", piece: bytes = b"400\r\n" + b"x" * KIB + b"\r\n"
+    ):
         self.head = b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n"
         self.piece = piece * 16
         self.open = 0
@@ -137,7 +139,9 @@ async def test_an_answer_that_is_read_slowly_but_steadily_is_not_cut(tmp_path, r
     steady = {**LONG, "send_timeout": "1s", "min_data_rate": rate}
     size = 160 * KIB
     async with house(tmp_path, server=steady) as h, narrow(h) as client:
-        await ask(client, head_bytes(target=f"/bytes?size={size}", pair=h.login(), headers=[(b"Connection", b"close")]))
+        await ask(
+            client, head_bytes(target=f"/bytes?size={size}", pair=h.login(), headers=[(b"Connection", b"close")])
+        )
         got, clean = await rest(client, pause=0.05, size=4 * KIB)
         assert clean
         assert got > size
@@ -172,7 +176,9 @@ async def test_a_reader_that_pauses_within_its_patience_gets_all_of_it(tmp_path)
     pauses = {**LONG, "send_timeout": "1s", "min_data_rate": "64KiB"}
     size = 600 * KIB
     async with house(tmp_path, server=pauses) as h, narrow(h) as client:
-        await ask(client, head_bytes(target=f"/bytes?size={size}", pair=h.login(), headers=[(b"Connection", b"close")]))
+        await ask(
+            client, head_bytes(target=f"/bytes?size={size}", pair=h.login(), headers=[(b"Connection", b"close")])
+        )
         got = 0
         for _ in range(4):
             await asyncio.sleep(0.4)
@@ -185,12 +191,11 @@ async def test_a_reader_that_pauses_within_its_patience_gets_all_of_it(tmp_path)
 
 async def test_slow_readers_hold_no_place_of_an_api_that_has_answered(tmp_path):
     """D4: what fits into our own buffers is ours to deliver; the API's connection is free meanwhile."""
-    async with house(tmp_path, server=LONG, upstream={"max_connections": 1}) as h:
-        async with narrow(h) as client:
-            await ask(client, head_bytes(target=f"/bytes?size={60 * KIB}", pair=h.login()))
-            await until(lambda: h.gateway.upstreams[""].active == 0 and h.requests())
-            assert (await h.get("/echo", h.login())).status_code == 200
-            assert not closed(client)
+    async with house(tmp_path, server=LONG, upstream={"max_connections": 1}) as h, narrow(h) as client:
+        await ask(client, head_bytes(target=f"/bytes?size={60 * KIB}", pair=h.login()))
+        await until(lambda: h.gateway.upstreams[""].active == 0 and h.requests())
+        assert (await h.get("/echo", h.login())).status_code == 200
+        assert not closed(client)
 
 
 async def test_a_tls_client_that_does_not_read_is_cut(tmp_path, tmp_path_factory):

@@ -1,15 +1,12 @@
 """A thousand event streams through one gateway, in a process of its own: what they cost, and how they end."""
 
 import asyncio
-import resource
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-import pytest
-
 from tests.e2e.processes import Running, gateway, stub
 from tests.e2e.raw_client import head_bytes
-from tests.e2e.support import until
+from tests.e2e.support import many_descriptors, until
 from tests.upstream.raw import Peer, serving
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -82,19 +79,10 @@ async def audience(running: Running, head: bytes, number: int):
         yield Audience(readers)
 
 
-@pytest.fixture
-def descriptors():
-    """Two sockets for each stream are this process's own."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16_384), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-async def test_a_thousand_streams_are_fed_and_cut_at_the_end(tmp_path, descriptors):
+async def test_a_thousand_streams_are_fed_and_cut_at_the_end(tmp_path):
     """W2, D4, B23: each event reaches all of them; SIGTERM cuts them, visibly, and the exit status is 0."""
     number, source = 1000, Broadcast()
-    with stub(tmp_path) as served:
+    with many_descriptors(), stub(tmp_path) as served:
         async with serving(source, patience=80) as server:
             sections = {
                 "server": {"shutdown_timeout": "500ms"},

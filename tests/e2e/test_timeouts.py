@@ -101,9 +101,12 @@ async def test_a_head_that_drips_is_cut_although_it_goes_on(tmp_path):
 
 async def test_empty_lines_that_drip_are_no_request_either(tmp_path):
     """D2: RFC 9112 §2.2 lets a client send some before its request, not instead of one."""
-    async with house(tmp_path, server=PATIENCE) as h, connected(h) as client:
-        async with sending(client, for_ever(b"\r\n")):
-            await is_closed_silently(client)
+    async with (
+        house(tmp_path, server=PATIENCE) as h,
+        connected(h) as client,
+        sending(client, for_ever(b"\r\n")),
+    ):
+        await is_closed_silently(client)
 
 
 async def test_a_request_that_comes_byte_by_byte_is_answered(tmp_path):

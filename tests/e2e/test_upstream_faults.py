@@ -1,6 +1,7 @@
 """An API that is away, hangs, talks nonsense, or closes the connections that it kept."""
 
 import asyncio
+import contextlib
 import json
 import socket
 
@@ -36,12 +37,26 @@ NONSENSE = {
     "an upgrade": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",
     "a space before the colon": b"HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok",
     "no colon": b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n",
+    "a NUL in a value": b"HTTP/1.1 200 OK\r\nX-Filler: a\x00b\r\nContent-Length: 2\r\n\r\nok",
+    "a CR in a value": b"HTTP/1.1 200 OK\r\nX-Filler: a\rSet-Cookie: b\r\nContent-Length: 2\r\n\r\nok",
+    "an LF in a value": b"HTTP/1.1 200 OK\r\nX-Filler: a\nSet-Cookie: b\r\nContent-Length: 2\r\n\r\nok",
+    "an escape in a value": b"HTTP/1.1 200 OK\r\nX-Filler: \x1b[31m\r\nContent-Length: 2\r\n\r\nok",
+    "a NUL in a name": b"HTTP/1.1 200 OK\r\nX\x00Filler: a\r\nContent-Length: 2\r\n\r\nok",
+    "an empty name": b"HTTP/1.1 200 OK\r\n: a\r\nContent-Length: 2\r\n\r\nok",
+    "a folded value": b"HTTP/1.1 200 OK\r\nX-Filler: a\r\n b\r\nContent-Length: 2\r\n\r\nok",
+    "a CR in the reason": b"HTTP/1.1 200 O\rX-Filler: K\r\nContent-Length: 2\r\n\r\nok",
+    "lines without CR": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+    "an endless length": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nok",
+    "an empty length": b"HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\nok",
+    "chunks in http 1.0": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    "an obfuscated coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: \x0bchunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    "an interim answer with a body": b"HTTP/1.1 100 Continue\r\nContent-Length: 2\r\n\r\nok" + OK,
     "interim answers without end": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000,
 }
 
 
 async def test_nonsense_is_a_502_and_the_next_request_a_new_connection(tmp_path):
-    """B17, P15: nothing of it is passed on, and nothing of it is left for the next answer."""
+    """B17, P15, P17: nothing of it is passed on, and nothing of it is left for the next answer."""
     said = list(NONSENSE)
 
     async def handler(peer):
@@ -63,6 +78,54 @@ async def test_nonsense_is_a_502_and_the_next_request_a_new_connection(tmp_path)
             assert h.gateway.upstreams[""].idle == 0, name
         again = await exchange(h, head_bytes(pair=pair))
         assert (again.status, again.body) == (200, b"ok")
+
+
+EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+TOO_MUCH = {
+    "another answer": (OK, EVIL),
+    "bytes behind a length": (OK, b"x"),
+    "bytes behind the last chunk": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        EVIL,
+    ),
+    "the body of a 204": (b"HTTP/1.1 204 No Content\r\nContent-Length: 61\r\n\r\n", EVIL),
+    "the chunks of a 204": (
+        b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"2\r\nok\r\n0\r\n\r\n",
+    ),
+    "the body of a 304": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 61\r\n\r\n", EVIL),
+}
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "later"])
+@pytest.mark.parametrize(("answer", "more"), TOO_MUCH.values(), ids=TOO_MUCH)
+async def test_what_an_api_sends_unasked_is_nobodys_answer(tmp_path, answer, more, at_once):
+    """B17, P12: response smuggling; the connection is discarded, whether it comes with the answer or behind it."""
+    answered = asyncio.Event()
+
+    async def handler(peer):
+        if peer.number == 0:
+            await peer.request()
+            await peer.send(answer + more if at_once else answer)
+            await answered.wait()
+            with contextlib.suppress(ConnectionError):
+                await peer.send(more)
+            await peer.gone()
+        await always_ok(peer)
+
+    async with before(tmp_path, handler) as (h, server):
+        pair = h.login()
+        async with connected(h) as client:
+            await client.send(head_bytes(pair=pair))
+            first = await client.answer()
+            assert b"evil" not in first.body
+            answered.set()
+            await until(lambda: server.open == 0 and h.gateway.upstreams[""].idle == 0)
+            for _ in range(3):
+                await client.send(head_bytes(pair=pair))
+                again = await client.answer()
+                assert (again.status, again.body) == (200, b"ok")
+            assert server.connections == 2
 
 
 async def test_an_api_that_is_away_is_a_502_that_still_brings_the_new_tokens(tmp_path):

@@ -84,6 +84,13 @@ def test_trailers_are_dropped(step):
 
 
 @EITHER
+@pytest.mark.parametrize("trailer", [b"Connection: close", b"Proxy-Connection: close", b"Upgrade: h2c"])
+def test_a_trailer_cannot_end_the_connection(trailer, step):
+    """P5: llhttp would be deaf to the next request."""
+    assert refusal(b"POST /1" + HEAD + CHUNKED + b"0\r\n" + trailer + b"\r\n\r\n", step) == "bad_request"
+
+
+@EITHER
 @pytest.mark.parametrize(
     "data",
     [

@@ -117,8 +117,7 @@ async def test_what_follows_garbage_is_never_read():
 
 def test_without_our_protocol_there_is_no_connection_to_speak_of():
     assert cycle_of({}) is None
-    assert cycle_of({"extensions": None}) is None
-    assert cycle_of({"extensions": {"evergreen": {"connection": object()}}}) is None
+    assert cycle_of({"evergreen.cycle": object()}) is None
 
 
 async def test_a_head_without_end_is_refused_and_not_collected(tmp_path):

@@ -39,6 +39,23 @@ async def test_those_who_come_one_after_the_other_share_one_presentation_too():
 
 
 @virtual_time
+async def test_those_who_ask_again_and_again_leave_nothing_behind():
+    """D6: a client in a loop, while the server hangs: one flight, and one presenter for each access token."""
+    desk = Desk(AuthServer())
+    go = asyncio.Event()
+    desk.server.script.append(go)
+    old = desk.server.login()
+    ticket = desk.ticket(old)
+    for _ in range(10_000):
+        desk.ticket(old)
+    desk.ticket((desk.server.login("eve")[0], old[1]))
+    assert desk.refresher.waiting == 10_002
+    assert len(ticket.flight.presenters) == 2
+    go.set()
+    assert isinstance(await ticket.outcome(10), Renewed)
+
+
+@virtual_time
 async def test_different_tokens_fly_apart():
     desk = Desk(AuthServer())
     ada, bob = desk.server.login("ada"), desk.server.login("bob")

@@ -9,6 +9,7 @@ from gateway.core.errors import UpstreamProtocolError, UpstreamUnreachable
 from gateway.upstream import UpstreamSettings
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import dial
+from gateway.upstream.names import Names
 from gateway.upstream.pool import Pool
 
 from .certificates import client_context, server_context
@@ -157,6 +158,6 @@ async def test_a_connection_given_up_while_it_is_opened_leaves_no_socket(tls):
         connection = Connection(pool, settings, asyncio.get_running_loop())
         connection.abort()
         before = sockets()
-        await dial(connection, settings)
+        await dial(connection, settings, Names(settings.host, settings.port))
         await eventually(lambda: sockets() == before)
         assert (pool.active, pool.idle) == (0, 0)

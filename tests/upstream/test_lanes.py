@@ -128,16 +128,18 @@ def test_a_free_place_goes_to_the_lanes_in_turn(loop):
 
 
 def test_a_lane_below_what_it_is_sure_of_goes_first(loop):
-    """D5: one that waits because there were no places at all, before those that hold many."""
-    shared = lanes_of(4, 3)
-    for number in (0, 0, 0, 1):
+    """D5: its own place, that it has just given back, is for its own next request, not for whoever holds more."""
+    shared = lanes_of(8, 3)
+    for number in (0, 0, 0, 0, 0, 2, 2, 1):
+        assert shared.open_to(shared[number])
         shared.take(shared[number])
-    turns = [loop.create_future() for _ in range(2)]
-    for number, turn in zip((1, 2), turns, strict=True):
+    turns = {number: loop.create_future() for number in (2, 1)}
+    for number, turn in turns.items():
         shared.queue(shared[number], turn)
+    shared.give(shared[1])
+    assert shared.next() == (shared[1], turns[1])
     shared.give(shared[0])
-    lane, turn = shared.next()
-    assert (lane, turn) == (shared[1], turns[0])
+    assert shared.next() == (shared[2], turns[2])
 
 
 OPERATIONS = st.lists(

@@ -199,6 +199,7 @@ async def test_an_unsafe_request_replaces_an_idle_connection_where_no_slot_is_le
         await upstream.send(get())
         assert await whole(await upstream.send(post(Body(ready=b"", length=0)))) == b"ok"
         assert (server.connections, upstream.active, upstream.idle) == (2, 0, 1)
+        await eventually(lambda: server.open == 1)
 
 
 async def test_a_connection_with_bytes_behind_its_answer_is_not_pooled():

@@ -98,7 +98,9 @@ async def test_an_idle_connection_is_not_lent_beyond_a_share():
         await eventually(lambda: server.connections == 3 and upstream.waiting == 2)
         for _ in range(3):
             assert (await upstream.send(by(0))).status == 200
-        assert (server.connections, upstream.idle, upstream.waiting) == (4, 1, 2)
+        tasks.append(asyncio.create_task(upstream.send(by(1))))
+        await eventually(lambda: upstream.waiting == 3)
+        assert (server.connections, upstream.idle, upstream.active) == (4, 1, 3)
         await ended(tasks)
 
 

@@ -38,7 +38,7 @@ SIZES = refused(
         ("only an extension", _size(b";a=b")),
         ("quotes", _size(b'"5"')),
         ("a fraction", _size(b"5.0")),
-        ("Arabic digits", _size("٥".encode())),
+        ("Arabic digits", _size(b"\xd9\xa5")),
         ("2^64 + 5", _size(b"10000000000000005")),
         ("seventeen digits of f", _size(b"f" * 17)),
         ("a thousand digits", _size(b"5" * 1000)),
@@ -89,14 +89,23 @@ EXTENSIONS = passed(
         ("an extension of the last chunk", _chunked(b"5\r\nhello\r\n0;a=b\r\n\r\n"), _HELLO),
         ("zeros before the size", _size(b"005"), _HELLO),
         ("zeros for the last chunk", _chunked(b"5\r\nhello\r\n000\r\n\r\n"), _HELLO),
-        ("digits in both cases", _chunked(b"A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n"), Seen(method=b"POST", body=b"0123456789" * 2)),
+        (
+            "digits in both cases",
+            _chunked(b"A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n"),
+            Seen(method=b"POST", body=b"0123456789" * 2),
+        ),
         ("no data at all", _chunked(_LAST), Seen(method=b"POST")),
         ("one byte each", _chunked(chunks(*(b"%c" % c for c in b"hello"))), _HELLO),
         ("line ends in the data", _chunked(chunks(b"\r\n0\r\n\r\n")), Seen(method=b"POST", body=b"\r\n0\r\n\r\n")),
     ],
 )
 
-_GONE = Seen(method=b"POST", body=b"hello", has=((b"x-user", b"ada"),), lacks=(b"x-late", b"trailer", b"te", b"x-refresh-token"))
+_GONE = Seen(
+    method=b"POST",
+    body=b"hello",
+    has=((b"x-user", b"ada"),),
+    lacks=(b"x-late", b"trailer", b"te", b"x-refresh-token"),
+)
 _OWN = (b"authorization", AUTH.partition(b": ")[2])
 
 TRAILERS = [
@@ -104,15 +113,31 @@ TRAILERS = [
         "P5",
         [
             ("a trailer", _trailer(b"X-Late: 1\r\n"), _GONE),
-            ("an announced trailer", post(b"Trailer: X-Late", b"TE: trailers", CHUNKED, body=chunks(b"hello", trailers=b"X-Late: 1\r\n")), _GONE),
+            (
+                "an announced trailer",
+                post(
+                    b"Trailer: X-Late", b"TE: trailers", CHUNKED, body=chunks(b"hello", trailers=b"X-Late: 1\r\n")
+                ),
+                _GONE,
+            ),
             ("two trailers", _trailer(b"X-Late: 1\r\nX-Late: 2\r\n"), _GONE),
-            ("a credential as a trailer", _trailer(b"Authorization: Bearer evil\r\n"), Seen(method=b"POST", body=b"hello", has=(_OWN,))),
+            (
+                "a credential as a trailer",
+                _trailer(b"Authorization: Bearer evil\r\n"),
+                Seen(method=b"POST", body=b"hello", has=(_OWN,)),
+            ),
             ("a refresh token as a trailer", _trailer(b"X-Refresh-Token: evil\r\n"), _GONE),
-            ("a host as a trailer", _trailer(b"Host: evil.example\r\n"), Seen(method=b"POST", body=b"hello", has=((b"host", b"gateway.example"),))),
-            ("an address as a trailer", _trailer(b"X-Forwarded-For: 10.1.1.1\r\n"), Seen(method=b"POST", body=b"hello", has=((b"x-forwarded-for", b"127.0.0.1"),))),
+            (
+                "a host as a trailer",
+                _trailer(b"Host: evil.example\r\n"),
+                Seen(method=b"POST", body=b"hello", has=((b"host", b"gateway.example"),)),
+            ),
+            (
+                "an address as a trailer",
+                _trailer(b"X-Forwarded-For: 10.1.1.1\r\n"),
+                Seen(method=b"POST", body=b"hello", has=((b"x-forwarded-for", b"127.0.0.1"),)),
+            ),
             ("an identity as a trailer", _trailer(b"X-User: root\r\n"), _GONE),
-            ("close as a trailer", _trailer(b"Connection: close\r\n"), _HELLO),
-            ("an upgrade as a trailer", _trailer(b"Connection: upgrade\r\nUpgrade: h2c\r\n"), _HELLO),
             ("an expectation as a trailer", _trailer(b"Expect: 100-continue\r\n"), _HELLO),
             ("a trailer behind an extension", _chunked(b"5;a\r\nhello\r\n0;b\r\nX-Late: 1\r\n\r\n"), _GONE),
         ],
@@ -129,6 +154,8 @@ TRAILERS = [
             ("a folded trailer", _trailer(b"X-Late: 1\r\n 2\r\n")),
             ("a length as a trailer", _trailer(b"Content-Length: 44\r\n")),
             ("a coding as a trailer", _trailer(b"Transfer-Encoding: chunked\r\n")),
+            ("close as a trailer", _trailer(b"Connection: close\r\n")),
+            ("an upgrade as a trailer", _trailer(b"Connection: upgrade\r\nUpgrade: h2c\r\n")),
             ("a request as a trailer", _trailer(b"GET /smuggled HTTP/1.1\r\n")),
         ],
     ),

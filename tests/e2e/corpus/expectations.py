@@ -14,7 +14,9 @@ def _refused(*lines: bytes, body: bytes) -> bytes:
     return head(*lines, line=b"POST /x HTTP/1.1", auth=_BAD_TOKEN) + body
 
 
-def _passed(name: str, *lines: bytes, body: bytes = b"hello", seen: Seen = _HELLO, interim: tuple[int, ...] = (100,)) -> Case:
+def _passed(
+    name: str, *lines: bytes, body: bytes = b"hello", seen: Seen = _HELLO, interim: tuple[int, ...] = (100,)
+) -> Case:
     return Case("P13", name, post(*lines, body=body), (200,), (seen,), closes=False, interim=interim)
 
 
@@ -30,7 +32,13 @@ CASES: list[Case] = [
     _passed("an expectation of nothing", _EXPECT, b"Content-Length: 0", body=b"", seen=Seen(method=b"POST")),
     _passed("an expectation without a body", _EXPECT, body=b"", seen=Seen(method=b"POST")),
     Case("P13", "an expectation of a GET", head(_EXPECT), (200,), (Seen(),), closes=False, interim=(100,)),
-    Case("P13", "no 100 for HTTP/1.0", post(_EXPECT, b"Content-Length: 5", body=b"hello", line=b"POST /x HTTP/1.0"), (200,), (_HELLO,)),
+    Case(
+        "P13",
+        "no 100 for HTTP/1.0",
+        post(_EXPECT, b"Content-Length: 5", body=b"hello", line=b"POST /x HTTP/1.0"),
+        (200,),
+        (_HELLO,),
+    ),
 ]
 """An expectation is the gateway's to meet: it is not passed on."""
 

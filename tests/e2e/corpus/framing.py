@@ -62,8 +62,8 @@ LENGTHS = refused(
         ("a form feed behind", _length(b" 5\x0c")),
         ("a no-break space", _length(b" \xa05")),
         ("next line behind", _length(b" 5\x85")),
-        ("Arabic digits", _length(" ٥".encode())),
-        ("full-width digits", _length(" ５".encode())),
+        ("Arabic digits", _length(b" \xd9\xa5")),
+        ("full-width digits", _length(b" \xef\xbc\x95")),
         ("2^64", _length(b" 18446744073709551616")),
         ("2^64 + 5", _length(b" 18446744073709551621")),
         ("a hundred digits", _length(b" " + b"9" * 100)),
@@ -85,6 +85,7 @@ CODINGS = refused(
         ("a vertical tab behind", _coding(b" chunked\x0b")),
         ("a no-break space", _coding(b" \xa0chunked")),
         ("a NUL behind", _coding(b" chunked\x00")),
+        ("a tab behind, which llhttp takes for a part of it", _coding(b" chunked\t")),
         ("a colon behind the colon", _coding(b": chunked")),
         ("chunked, identity", _coding(b" chunked, identity")),
         ("identity, chunked", _coding(b" identity, chunked")),
@@ -125,12 +126,10 @@ SOUND = passed(
     "P2, P11",
     [
         ("a length", _length(b" 5"), Seen(method=b"POST", body=b"hello", has=((b"content-length", b"5"),))),
-        ("no blank, and blanks behind", _length(b"5 \t "), _HELLO),
         ("zeros before a length are its value", _length(b" 0005"), _HELLO),
         ("a length of nothing", post(b"Content-Length: 0"), Seen(method=b"POST", has=((b"content-length", b"0"),))),
         ("chunked", _coding(b" chunked"), _HELLO),
         ("chunked in capitals", _coding(b" CHUNKED"), _HELLO),
-        ("chunked behind a tab", _coding(b"\tchunked "), _HELLO),
         ("a body on GET", post(b"Content-Length: 2", line=b"GET /x HTTP/1.1", body=b"hi"), Seen(body=b"hi")),
         (
             "chunks on DELETE",
@@ -147,7 +146,11 @@ SOUND = passed(
             post(CHUNKED, body=chunks(b"GET /smuggled HTTP/1.1\r\n", b"Host: a\r\n\r\n")),
             Seen(method=b"POST", body=b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"),
         ),
-        ("a post without any framing", post(), Seen(method=b"POST", lacks=(b"content-length", b"transfer-encoding"))),
+        (
+            "a post without any framing",
+            post(),
+            Seen(method=b"POST", lacks=(b"content-length", b"transfer-encoding")),
+        ),
         (
             "Connection cannot name the length away",
             post(b"Connection: content-length", b"Content-Length: 5", body=b"hello"),
@@ -176,4 +179,14 @@ SOUND = passed(
     ],
 )
 
-CASES: list[Case] = [*BOTH, *LENGTHS, *CODINGS, *SOUND]
+BLANKS = passed(
+    "P2, P11",
+    [
+        ("no blank, and blanks behind", _length(b"5 \t "), _HELLO),
+        ("chunked behind a tab", _coding(b"\tchunked "), _HELLO),
+    ],
+    unlike=("nginx",),
+)
+"""RFC 9110 §5.5: blanks around a value are no part of it. nginx takes the tab for one."""
+
+CASES: list[Case] = [*BOTH, *LENGTHS, *CODINGS, *SOUND, *BLANKS]

@@ -108,7 +108,7 @@ PLAIN = [
                 b"/x/%25",
                 b"/x/a%2Bb+c",
                 b"/x/~user/!$&'()*,=:@-_",
-                b"/x[0]{1}|2^`\"<>",
+                b'/x[0]{1}|2^`"<>',
                 b"/X/y",
                 b"/smuggle?GET%20/smuggled%20HTTP/1.1",
             )

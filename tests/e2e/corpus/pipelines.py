@@ -60,7 +60,14 @@ def _with_refusals() -> Iterator[Case]:
         yield Case("P16", f"{name} in the middle", _ONE + data + _TWO, (200, 401, 200), both, closes=False)
         yield Case("P16", f"{name} last", _ONE + data, (200, 401), (_SEEN_ONE,), closes=False)
     path = _get(b"/a//b")
-    yield Case("P16, N2", "an ambiguous path in the middle", _ONE + path + _TWO, (200, 400, 200), (_SEEN_ONE, _SEEN_TWO), closes=False)
+    yield Case(
+        "P16, N2",
+        "an ambiguous path in the middle",
+        _ONE + path + _TWO,
+        (200, 400, 200),
+        (_SEEN_ONE, _SEEN_TWO),
+        closes=False,
+    )
 
 
 def _sound() -> Iterator[Case]:
@@ -69,8 +76,9 @@ def _sound() -> Iterator[Case]:
     mixed = _ONE + _POST + _CHUNKS + _TWO
     seen = (_SEEN_ONE, _SEEN_POST, _SEEN_CHUNKS, _SEEN_TWO)
     yield Case("P16", "of every kind", mixed, (200,) * 4, seen, closes=False)
-    yield Case("P16", "empty lines between", _ONE + b"\r\n" + _TWO, (200, 200), (_SEEN_ONE, _SEEN_TWO), closes=False)
-    yield Case("P16", "an empty line behind a body", _POST + b"\r\n" + _TWO, (200, 200), (_SEEN_POST, _SEEN_TWO), closes=False)
+    for name, first, seen_first in (("between", _ONE, _SEEN_ONE), ("behind a body", _POST, _SEEN_POST)):
+        data, seen = first + b"\r\n" + _TWO, (seen_first, _SEEN_TWO)
+        yield Case("P16", f"an empty line {name}", data, (200, 200), seen, closes=False, unlike=("python",))
     last = _get(b"/2", b"Connection: close")
     yield Case("P16", "nothing behind close", _ONE + last, (200, 200), (_SEEN_ONE, _SEEN_TWO))
     listed = _get(b"/2", b"Connection: x, CLOSE")
@@ -82,13 +90,26 @@ def _sound() -> Iterator[Case]:
     with_body = post(b"Connection: close", b"Content-Length: 5", body=b"hello", line=b"POST /p HTTP/1.1")
     yield Case("P16", "nothing behind a body and close", with_body, (200,), (_SEEN_POST,))
     upgrade = _get(b"/2", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk")
-    yield Case("P16, P8", "behind an offer of HTTP/2", _ONE + upgrade, (200, 200), (_SEEN_ONE, _SEEN_TWO), closes=False)
-    tls = post(b"Connection: Upgrade", b"Upgrade: TLS/1.0", b"Content-Length: 5", body=b"hello", line=b"POST /p HTTP/1.1")
+    yield Case(
+        "P16, P8", "behind an offer of HTTP/2", _ONE + upgrade, (200, 200), (_SEEN_ONE, _SEEN_TWO), closes=False
+    )
+    tls = post(
+        b"Connection: Upgrade", b"Upgrade: TLS/1.0", b"Content-Length: 5", body=b"hello", line=b"POST /p HTTP/1.1"
+    )
     yield Case("P16, P8", "behind an offer of TLS with a body", tls, (200,), (_SEEN_POST,), closes=False)
     asked = head(line=b"HEAD /1 HTTP/1.1")
-    yield Case("P16, P12", "behind a HEAD", asked + _TWO, (200, 200), (Seen(b"/1", b"HEAD"), _SEEN_TWO), closes=False)
+    yield Case(
+        "P16, P12", "behind a HEAD", asked + _TWO, (200, 200), (Seen(b"/1", b"HEAD"), _SEEN_TWO), closes=False
+    )
     off = _get(b"/off/1", auth=b"X-Auth: none")
-    yield Case("P16", "a route without auth does not open the next", off + _get(b"/no", auth=b"X-Auth: none"), (200, 401), (Seen(b"/off/1"),), closes=False)
+    yield Case(
+        "P16",
+        "a route without auth does not open the next",
+        off + _get(b"/no", auth=b"X-Auth: none"),
+        (200, 401),
+        (Seen(b"/off/1"),),
+        closes=False,
+    )
 
 
 CASES: list[Case] = [*_with_a_bad_one(), *_with_refusals(), *_sound()]

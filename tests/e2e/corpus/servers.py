@@ -160,6 +160,7 @@ class _Echo(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = 30
+    disable_nagle_algorithm = True
     server: "_Plain"
 
     def __getattr__(self, name: str) -> object:
@@ -169,7 +170,9 @@ class _Echo(BaseHTTPRequestHandler):
 
     def echo(self) -> None:
         try:
-            body = self._chunks() if "chunked" in self.headers.get("Transfer-Encoding", "").lower() else self._length()
+            body = (
+                self._chunks() if "chunked" in self.headers.get("Transfer-Encoding", "").lower() else self._length()
+            )
         except (ValueError, EOFError):
             self.send_error(400)
             self.close_connection = True

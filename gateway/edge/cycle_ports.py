@@ -1,0 +1,50 @@
+"""What one request's cycle needs of its connection, as small protocols."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.duplex import Duplex
+
+if TYPE_CHECKING:
+    from gateway.edge.cycle import Cycle
+
+
+class Connection(Protocol):
+    """What a cycle needs of the connection that it is on."""
+
+    def hold_back(self) -> None:
+        """Read no more of the body for now."""
+
+    def go_on(self) -> None:
+        """The application waits for more of the body."""
+
+    def answered(self, cycle: "Cycle") -> None:
+        """The answer is complete."""
+
+    def switch(self) -> Duplex:
+        """Leave HTTP."""
+
+
+class Transport(Protocol):
+    """The way to the client."""
+
+    write: Callable[[bytes], None]
+    write_paused: bool
+
+    async def drain(self) -> None:
+        """Until the client has taken some of what waits for it, or has left."""
+
+    def cut(self, *, reset: bool) -> None:
+        """Close at once; ``reset``: with RST, where a plain end would look like the end of the body."""
+
+
+class Request(Protocol):
+    """A head, as it was read."""
+
+    method: str
+    target: bytes
+    version: str
+    expects: bool
+    """The client waits to be told to go on (RFC 9110 §10.1.1)."""
+    persists: bool
+    """It keeps the connection."""

@@ -1,0 +1,59 @@
+"""What a line is made of: the parts that all lines share, and the one request that it is for."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.core.forwarding import Peer
+from gateway.core.headers import ResponseFilter
+from gateway.core.heads import Head
+from gateway.core.hops import Via
+from gateway.core.routes import Rule
+from gateway.core.secret import Secret
+from gateway.core.tokens import AccessToken
+from gateway.edge.body import RequestBody
+from gateway.edge.cors import Cors
+from gateway.edge.cycle import Cycle
+from gateway.edge.ports import Credentials, Refresher, Tunnels
+from gateway.edge.problems import Problems
+from gateway.edge.upstreams import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fittings:
+    """What all lines of one gateway share."""
+
+    credentials: Credentials
+    refresher: Refresher
+    problems: Problems
+    allowances: Cors
+    via: Via
+    response_filter: ResponseFilter
+    vary: bytes
+    """The names that carry credentials, as a list field's value."""
+    timeout: float
+    """``auth_server.timeout``: how long, from its arrival, a request waits for a refresh; seconds."""
+    ahead_wait: float
+    tunnels: Tunnels
+    clock: Callable[[], float] = time.time
+    """Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One request, read and matched."""
+
+    head: Head
+    peer: Peer
+    rule: Rule
+    target: Target
+    body: RequestBody | None
+    own: AccessToken | None
+    """The access token that it carries, if it was verified."""
+    refresh: Secret | None
+    preflight: bool
+    request_id: str
+    at: float
+    """Monotonic seconds: when the request arrived."""
+    cycle: Cycle | None = None
+    """The request under our own protocol; None under another server, where nothing can be upgraded."""

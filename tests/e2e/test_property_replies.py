@@ -1,0 +1,163 @@
+"""Generated answers of an upstream through a whole gateway: they cross unchanged, or the client sees that they broke."""
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.e2e.corpus import making, servers, strict
+from tests.e2e.corpus.replies import OURS, Fate, Reply, replies
+from tests.e2e.corpus.strict import Message
+from tests.e2e.engine import PATIENCE, Engine, pieces, searching
+from tests.house import House, house
+
+SOUND = b"/p/sound"
+
+
+class Stage:
+    """An upstream that says what the example tells it to, and a plain answer to ``SOUND``."""
+
+    def __init__(self) -> None:
+        self.reply = Reply()
+        self.cuts: list[int] = []
+        self.port = 0
+
+    @asynccontextmanager
+    async def listening(self):
+        listener = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = listener.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            listener.close()
+            await listener.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while (request := await _request(reader)) is not None:
+                if request.target == SOUND:
+                    writer.write(servers.answer(request.method, SOUND, b""))
+                    continue
+                reply = self.reply
+                await pieces(writer, reply.wire, self.cuts)
+                if reply.closes:
+                    break
+        writer.close()
+        with suppress(ConnectionError, asyncio.CancelledError):
+            await writer.wait_closed()
+
+
+async def _request(reader: asyncio.StreamReader) -> Message | None:
+    data = b""
+    while more := await reader.read(1 << 16):
+        data += more
+        if found := strict.request(data):
+            return found[0]
+    return None
+
+
+class Line:
+    """A gateway, its upstream, and a token."""
+
+    def __init__(self, engine: Engine, h: House, stage: Stage) -> None:
+        self.engine = engine
+        self.h = h
+        self.stage = stage
+        self.token = h.login()[0].encode()
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory):
+    """One gateway for all examples."""
+    with Engine.running() as engine:
+        stage = engine.enter(Stage().listening())
+        upstream = {"url": f"http://127.0.0.1:{stage.port}"}
+        yield Line(engine, engine.enter(house(tmp_path_factory.mktemp("gateway"), upstream=upstream)), stage)
+
+
+@searching(300)
+@given(reply=replies(), cuts=making.cuts(), old=st.sampled_from([False] * 7 + [True]))
+def test_answers_cross_as_they_were_given_or_are_seen_to_break(line, reply, cuts, old):
+    """P8, P10-P12, P15, P17: never a hang, a 500, a clean end of what was cut, or another's answer."""
+    line.engine.run(_example(line, reply, cuts, b"1.0" if old else b"1.1"))
+
+
+async def _example(line: Line, reply: Reply, cuts: list[int], version: bytes) -> None:
+    line.stage.reply, line.stage.cuts = reply, cuts
+    async with asyncio.timeout(PATIENCE), _Client.to(line) as client:
+        client.ask(reply.method, b"/p/x", version)
+        message = await client.answer(reply.method)
+        _check(reply, message, version, reset=client.reset)
+        again = message is not None and message.complete and version == b"1.1"
+        async with _Client.to(line) as other:
+            asker = client if again else other
+            asker.ask(b"GET", SOUND, b"1.1")
+            message = await asker.answer(b"GET")
+            assert message is not None
+            assert (message.status, message.body) == (200, servers.reply(b"GET", SOUND, b""))
+
+
+def _check(reply: Reply, message: Message | None, version: bytes, *, reset: bool) -> None:
+    if reply.fate is Fate.REFUSED:
+        assert message is not None
+        assert (message.status, message.complete) == (502, True)
+        return
+    if message is not None and message.status == 502 and reply.fate is Fate.CUT:
+        assert message.complete
+        return
+    if reply.fate is Fate.CUT:
+        assert message is None or (reset and version == b"1.0")
+        return
+    assert message is not None
+    assert message.status == reply.status
+    theirs = [f for f in message.fields if f[0].lower() not in OURS]
+    assert theirs == reply.crosses
+    assert message.body == (b"" if reply.bodiless else reply.body)
+    assert [len(message.values(name)) for name in (b"via", b"date")] == [1, 1]
+
+
+class _Client:
+    """One connection to the gateway."""
+
+    def __init__(self, line: Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._line = line
+        self._reader = reader
+        self._writer = writer
+        self._raw = b""
+        self.reset = False
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, line: Line):
+        reader, writer = await asyncio.open_connection("127.0.0.1", line.h.port)
+        try:
+            yield cls(line, reader, writer)
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    def ask(self, method: bytes, target: bytes, version: bytes) -> None:
+        head = b"%b %b HTTP/%b\r\nHost: gateway.example\r\nAuthorization: Bearer %b\r\n%b\r\n"
+        body = b"Content-Length: 0\r\n" if method == b"POST" else b""
+        self._writer.write(head % (method, target, version, self._line.token, body))
+
+    async def answer(self, method: bytes) -> Message | None:
+        """The next final answer; None: the connection ended in it."""
+        while True:
+            try:
+                more = await self._reader.read(1 << 16)
+            except ConnectionError:
+                more, self.reset = b"", True
+            self._raw += more
+            read, rest = strict.answers(self._raw, [method], ended=not more)
+            final = [a for a in read if a.status >= 200]
+            assert {a.status for a in read if a.status < 200} <= {100, 102, 103}
+            if final:
+                assert rest == b""
+                self._raw = b""
+                return final[0]
+            if not more:
+                return None
