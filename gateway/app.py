@@ -25,7 +25,7 @@ from gateway.edge.asgi import Application
 from gateway.edge.call import ProxySettings
 from gateway.edge.cors import Cors, OwnCors, PassedCors
 from gateway.edge.endpoints import endpoints
-from gateway.edge.line import Fittings
+from gateway.edge.fittings import Fittings
 from gateway.edge.problems import Problems
 from gateway.edge.proxy import Proxy
 from gateway.edge.upstreams import Outgoing, Response, Target
@@ -94,7 +94,7 @@ def build(config: Config, emit: Emit) -> Gateway:
         if discovery is not None:
             await discovery.close()
 
-    own = endpoints(problems, fittings.allowances, emit)
+    own = endpoints(problems, fittings.cors, emit)
     application = Application(proxy, own, config.server.gateway_prefix, start=start, stop=stop)
     return Gateway(application, refresher, store, upstreams, tunnels)
 
@@ -143,7 +143,7 @@ def _fittings(
         credentials=HeaderCredentials(names, credentials.scheme, sender_bound=bound),
         refresher=refresher,
         problems=problems,
-        allowances=_cors(config, names),
+        cors=_cors(config, names),
         via=Via(config.server.via or f"evergreen-{secrets.token_hex(4)}"),
         response_filter=ResponseFilter(names, own_cors=config.cors is not None),
         vary=b", ".join((names.access, names.refresh)),

@@ -35,6 +35,7 @@ class Duplex(asyncio.Protocol):
         "_grace",
         "_paused",
         "_reader",
+        "_shut",
         "_tls",
         "_transport",
         "_writer",
@@ -59,6 +60,7 @@ class Duplex(asyncio.Protocol):
         self._buffered = 0
         self._paused = False
         self._ended = False
+        self._shut = False
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._grace: asyncio.TimerHandle | None = None
@@ -114,7 +116,7 @@ class Duplex(asyncio.Protocol):
 
     def push(self, data: bytes) -> bool:
         """Send a few bytes without waiting, also between those of a writer that waits. False: it is closed."""
-        if self._transport.is_closing():  # uvloop would raise, asyncio would log
+        if self._shut or self._transport.is_closing():  # uvloop would raise, asyncio would log
             return False
         self._transport.write(data)
         return True
@@ -138,6 +140,7 @@ class Duplex(asyncio.Protocol):
         say its end and go on listening: there it is ``close``. Returns when the connection is gone.
         """
         if not self._tls and not self._transport.is_closing():
+            self._shut = True
             self._transport.write_eof()
             try:
                 async with asyncio.timeout(within):

@@ -42,6 +42,7 @@ class GatewayServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Ours while serving: drain, and reload."""
         loop = asyncio.get_running_loop()
         self._serving = asyncio.current_task()
         handlers = {signal.SIGINT: self._stop, signal.SIGTERM: self._stop, signal.SIGHUP: self._cannot_reload}

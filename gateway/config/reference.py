@@ -18,6 +18,7 @@ reported at once, with the path of the key, and the exit status is 2.
 
 - A **duration** is `"250ms"`, `"10s"`, `"5m"`, `"24h"` or `"30d"`; a **size** is `"512B"`, `"32KiB"`, `"1MiB"`,
   `"2GiB"` or `"0"`.
+- [limits.md](limits.md) says of each time, size and count what happens at the limit, and what other servers have.
 - A **secret** is `{ env = "NAME" }` or `{ file = "path" }`. A newline at the end of the file is not part of it.
 - A **path** of a file that is relative starts at the folder of the configuration file.
 - **Any key** can be set by the environment: `GATEWAY__SERVER__LISTEN` sets `server.listen`,

@@ -56,7 +56,8 @@ class Server(Section):
     tls: Tls | None = None
     """Certificate and key of the listener. Absent: plain HTTP, for a front that terminates TLS."""
     trusted_proxies: Networks = default([])
-    """Networks (CIDR) whose `Forwarded` and `X-Forwarded-*` fields are believed. Default: nobody's."""
+    """Networks (CIDR) whose `Forwarded` and `X-Forwarded-*` fields are believed. Default: nobody's. Such a proxy
+    must overwrite or remove both `Forwarded` and `X-Forwarded-For`, or its clients can write the other one."""
     header_timeout: PositiveDuration = default("10s")
     """How long a request's head may take, from its first byte or from the connection's beginning; then 408."""
     idle_timeout: PositiveDuration = default("75s")
@@ -66,7 +67,7 @@ class Server(Section):
     send_timeout: PositiveDuration = default("30s")
     """How long a client may leave its answer unread; then it is cut."""
     min_data_rate: Size = default("240B")
-    """Bytes a second that a body must bring, and a reader take, over the span of those two. `0`: one byte will do."""
+    """Bytes a second that a body must bring and a reader take, over the span of those two. `0`: one will do."""
     max_connections: CountOrZero = default(0)
     """Clients connected at once; one more is answered 503. `0`: as many as the system's descriptors allow."""
     max_header_bytes: HeaderSize = default("32KiB")

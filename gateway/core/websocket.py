@@ -28,9 +28,13 @@ _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 def asks_for_websocket(method: str, version: str, headers: Headers, *, has_body: bool) -> bool:
-    """The request is meant to open a WebSocket. Any other ``Upgrade`` is ignored, as RFC 9110 §7.8 allows."""
+    """The request is meant to open a WebSocket. Any other ``Upgrade`` is ignored, as RFC 9110 §7.8 allows.
+
+    Names of ``headers`` are in lower case.
+    """
     return (
-        method == "GET"
+        any(name == b"upgrade" for name, _ in headers)  # cheap before exact: every request is asked
+        and method == "GET"
         and version == "1.1"
         and not has_body
         and b"websocket" in tokens(headers, b"upgrade")

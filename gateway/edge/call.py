@@ -22,7 +22,8 @@ from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken
 from gateway.edge.body import Receive, RequestBody
 from gateway.edge.cycle import cycle_of
-from gateway.edge.line import Arrival, ASGISend, Fittings, ProxyLine
+from gateway.edge.fittings import Arrival, Fittings
+from gateway.edge.line import ASGISend, ProxyLine
 from gateway.edge.options import own_answer
 from gateway.edge.ports import Judge
 from gateway.edge.upstreams import Target
@@ -89,7 +90,7 @@ class Call:
         if fit.via.loops(head.headers):
             await self._refuse_early(errors.LOOP_DETECTED)
             return
-        fields = own_answer(fit.allowances, head.headers) if head.method == "OPTIONS" else None
+        fields = own_answer(fit.cors, head.headers) if head.method == "OPTIONS" else None
         if fields is not None:
             await self._answer_here(fields)
             return
@@ -186,7 +187,7 @@ class Call:
         self._early = problem
         fit, fields = self._settings.fittings, self._scope["headers"]
         headers, body = fit.problems.render(problem, self._request_id)
-        headers += fit.allowances.for_problem(self._upstream, next(iter(values(fields, b"origin")), None))
+        headers += fit.cors.for_problem(self._upstream, next(iter(values(fields, b"origin")), None))
         if problem.code not in _WELL_FRAMED or values(fields, b"expect"):
             headers.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": problem.status, "headers": headers})

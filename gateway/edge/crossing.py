@@ -26,7 +26,7 @@ def request_fields(
     """
     headers, target = arrival.head.headers, arrival.target
     if arrival.preflight:
-        headers = fit.allowances.asked(headers)
+        headers = fit.cors.asked(headers)
     if arrival.head.method == "OPTIONS":
         headers = counted(headers)
     extra = [*target.identities(token), *arrival.peer.fields, fit.via.member(arrival.head.version)]
@@ -47,13 +47,13 @@ def request_fields(
 def response_fields(
     fit: Fittings, arrival: Arrival, response: Response, tokens: Headers, handshake: Handshake | None
 ) -> Headers:
-    """The fields for the client; ``tokens`` are the new ones, ``handshake`` counts only where the answer is a 101."""
+    """The fields for the client; ``tokens`` are the new ones. ``handshake`` counts only if the answer is a 101."""
     answer, target, peer = response.headers, arrival.target, arrival.peer
     rewritten = None
     if not target.preserve_host:
         rewritten = partial(target.location, rule=arrival.rule, scheme=peer.scheme, host=peer.host)
     origin = origin_of(arrival.head.headers)
-    added = fit.allowances.for_answer(target.name, origin, answer, preflight=arrival.preflight)
+    added = fit.cors.for_answer(target.name, origin, answer, preflight=arrival.preflight)
     added.append(fit.via.member(response.http_version))
     if not values(answer, b"date"):
         added.append((b"date", formatdate(usegmt=True).encode()))  # RFC 9110 §6.6.1

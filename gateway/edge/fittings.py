@@ -26,7 +26,7 @@ class Fittings:
     credentials: Credentials
     refresher: Refresher
     problems: Problems
-    allowances: Cors
+    cors: Cors
     via: Via
     response_filter: ResponseFilter
     vary: bytes

@@ -20,8 +20,6 @@ from gateway.edge.ports import Ticket
 from gateway.edge.upgrade import Upgrade
 from gateway.edge.upstreams import Outgoing, Response
 
-__all__ = ["ASGISend", "Arrival", "Fittings", "ProxyLine"]
-
 ASGISend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _DROPPED = 64 * 1024
@@ -160,7 +158,7 @@ class ProxyLine:
         arrival, fit = self._arrival, self._fit
         self.status, self.problem = problem.status, problem
         headers, body = fit.problems.render(problem, arrival.request_id)
-        headers += fit.allowances.for_problem(arrival.target.name, origin_of(arrival.head.headers))
+        headers += fit.cors.for_problem(arrival.target.name, origin_of(arrival.head.headers))
         if self._tokens:
             headers += [(b"vary", fit.vary), *self._tokens]
         headers += self._closing()

@@ -38,19 +38,27 @@ class Keepalive:
 
     def _look(self) -> None:
         now = self._loop.time()
-        side, asked_at = self._side, self._asked_at
         if self._excused():
-            side.heard_at = now
+            self._side.heard_at = now
+        due = self._due(now)
+        if due is None:
+            self._silent(self._side)
+        else:
+            self._timer = self._loop.call_at(due, self._look)
+
+    def _due(self, now: float) -> float | None:
+        """When to look again; None: its time is over."""
+        side, asked_at = self._side, self._asked_at
         if asked_at is not None and side.heard_at < asked_at:
-            self._silent(side)
-            return
+            end = asked_at + self._timeout
+            return end if now < end else None
         self._asked_at = None
         due = side.heard_at + self._interval
-        if now >= due:
-            side.ping()
-            self._asked_at, self._pending = now, side.port.pending
-            due = now + self._timeout
-        self._timer = self._loop.call_at(due, self._look)
+        if now < due:
+            return due
+        side.ping()
+        self._asked_at, self._pending = now, side.port.pending
+        return now + min(self._interval, self._timeout)
 
     def _excused(self) -> bool:
         pending = self._side.port.pending

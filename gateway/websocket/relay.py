@@ -150,7 +150,7 @@ class Relay:
                     await side.farewell()
                 if side.said is not None and not side.is_client:
                     await side.ended()  # the server closes first
-        await side.port.finish(patience)
+        await side.leave(patience)
 
 
 async def _halt(pumps: Iterable[_Pump]) -> None:

@@ -33,8 +33,14 @@ class Port(Protocol):
     def push(self, data: bytes) -> bool:
         """Send a few bytes without waiting."""
 
+    def close(self, grace: float) -> None:
+        """Send what is left, then close."""
+
+    async def closed(self) -> None:
+        """Return when it is gone."""
+
     async def finish(self, within: float) -> None:
-        """End our side, wait for the peer's, close."""
+        """Send what is left, end our side, wait for the peer's, close."""
 
     def abort(self) -> None:
         """Close at once."""
@@ -137,6 +143,16 @@ class Side:
         while self._next() is not None:
             pass
         return self.said is not None or self._violation is not None
+
+    async def leave(self, within: float) -> None:
+        """Close TCP. A peer that has not said Close may still be sending: it is heard out, or our last words might
+        be lost with the reset that closing would cause.
+        """
+        if self.said is None:
+            await self.port.finish(within)
+        else:
+            self.port.close(within)
+            await self.port.closed()
 
     async def ended(self) -> None:
         """Return at its end."""

@@ -14,7 +14,7 @@ EVERYTHING = """
 [server]
 listen = "nonsense"
 litsen = "x"
-header_timeout = "10s"
+express = true
 workers = 4
 idle_timeout = 10
 tls = { cert = "none.pem", key = "none.key" }
@@ -54,7 +54,7 @@ def test_all_problems_come_at_once(tmp_path):
         "server.tls.key",
         "server.idle_timeout",
         "server.litsen",
-        "server.header_timeout",
+        "server.express",
         "upstream.url",
         "upstream.max_connections",
         "auth_server.client_auth",

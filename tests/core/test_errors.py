@@ -5,7 +5,7 @@ from gateway.core.errors import Problem
 
 PROBLEMS = {value.code: value for value in vars(errors).values() if isinstance(value, Problem)}
 
-# CONTRACT §5
+# CONTRACT §5; 426: RFC 6455 §4.4
 TABLE = {
     400: {"bad_request", "ambiguous_path", "ambiguous_credentials"},
     401: {"missing_token", "invalid_token", "expired_token", "refresh_rejected", "subject_mismatch"},
@@ -13,6 +13,7 @@ TABLE = {
     408: {"request_timeout"},
     413: {"body_too_large"},
     414: {"target_too_long"},
+    426: {"websocket_version"},
     429: {"rate_limited"},
     431: {"headers_too_large"},
     500: {"internal_error"},

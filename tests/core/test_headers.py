@@ -10,6 +10,7 @@ from gateway.core.headers import (
     RequestFilter,
     ResponseFilter,
     TokenNames,
+    is_event_stream,
     is_invalid_token,
     is_preflight,
     spelled,
@@ -299,3 +300,18 @@ def test_targeted_cache_fields_go_too(name):
     assert name not in [n for n, _ in kept]
     assert (b"Etag", b"1") in kept
     assert (name, b"x") in response([(name, b"x")], tokens=[])
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"text/event-stream", True),
+        (b"Text/Event-Stream ; charset=utf-8", True),
+        (b"text/event-streams", False),
+        (b"application/json; x=text/event-stream", False),
+        (b"", False),
+    ],
+)
+def test_an_event_stream_is_known_by_its_media_type(value, expected):
+    assert is_event_stream([(b"Content-Type", value)]) is expected
+    assert not is_event_stream([])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gateway.core.wire import UnwritableFields, field_lines
 
 names = st.from_regex(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}", fullmatch=True)
-values = st.binary(max_size=30).map(lambda v: bytes(b for b in v if b >= 32 and b != 127 or b == 9))
+values = st.binary(max_size=30).map(lambda v: bytes(b for b in v if (b >= 32 and b != 127) or b == 9))
 
 
 def test_no_fields_are_no_bytes():

@@ -158,11 +158,11 @@ async def test_a_peer_that_takes_nothing_does_not_prolong_closing(tls):
         await duplex.closed()
 
 
-async def test_aborting_wakes_the_reader_and_the_writer(tls):
-    async with pair(tls=tls) as (duplex, _, _writer):
+async def test_aborting_wakes_the_reader_and_the_writer():
+    async with pair() as (duplex, _, _writer):
         await duplex.read()
         reading = asyncio.create_task(duplex.read())
-        writing = asyncio.create_task(write_many(duplex))
+        writing = asyncio.create_task(duplex.write(b"x" * MANY))
         await until(lambda: duplex.pending > BUFFER)
         duplex.abort()
         assert await reading == b""
@@ -212,6 +212,7 @@ async def test_finishing_lets_the_peer_end_first():
         finishing = asyncio.create_task(_say_and_finish(duplex, 30))
         assert await reader.read() == b"goodbye"
         assert not finishing.done()
+        assert not duplex.push(b"more")
         writer.write(b"x" * MANY)
         await writer.drain()
         writer.close()

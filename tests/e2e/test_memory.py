@@ -218,4 +218,5 @@ def test_many_senders_to_an_api_that_stalls_cost_a_bounded_amount_each(setting):
         assert all(0 < size < LONG for size in sent)
         served_meanwhile(setting)
         for (_, api), size in list(zip(pairs, sent, strict=True))[::50]:
+            api.settimeout(30)
             assert drain(api, size) == size

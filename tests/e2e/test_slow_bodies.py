@@ -143,10 +143,10 @@ async def test_a_body_that_drips_is_cut_although_it_goes_on(tmp_path):
 async def test_a_body_that_comes_slowly_but_steadily_is_taken(tmp_path, rate, piece):
     """D2: for longer than body_timeout; above the rate, or by any byte where there is none."""
     api = Api()
-    steady = {**LONG, "body_timeout": "1s", "min_data_rate": rate}
+    steady = {**LONG, "body_timeout": "700ms", "min_data_rate": rate}
     async with before(tmp_path, api, server=steady) as (h, _), connected(h) as client:
-        await client.send(head_bytes("POST", "/", h.login(), [(b"Content-Length", b"%d" % (20 * len(piece)))]))
-        async with sending(client, [piece] * 20, pause=0.1):
+        await client.send(head_bytes("POST", "/", h.login(), [(b"Content-Length", b"%d" % (14 * len(piece)))]))
+        async with sending(client, [piece] * 14, pause=0.1):
             assert (await client.answer()).body == b"ok"
         assert (api.whole, api.cut) == (1, 0)
 
@@ -199,12 +199,11 @@ async def test_the_rest_of_a_body_that_was_refused_is_not_read_for_ever(tmp_path
 async def test_a_body_that_follows_slowly_but_in_time_leaves_a_sound_connection(tmp_path):
     """D2, P16: the clocks of one request do not run on into the next."""
     api = Api()
-    async with before(tmp_path, api, server={**LONG, "body_timeout": "1s"}) as (h, _), connected(h) as client:
+    async with before(tmp_path, api, server={**LONG, "body_timeout": "700ms"}) as (h, _), connected(h) as client:
         pair = h.login()
         for _ in range(3):
             await client.send(head_bytes("POST", "/", pair, [(b"Transfer-Encoding", b"chunked")]))
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.3)  # together longer than body_timeout: that is what is tested
             await client.send(chunked(b"at last"))
             assert (await client.answer()).body == b"ok"
-            await asyncio.sleep(0.3)
         assert (api.whole, api.cut) == (3, 0)

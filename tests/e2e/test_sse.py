@@ -204,12 +204,12 @@ async def test_comments_keep_a_stream_alive(tmp_path):
     """W2: the standard's own advice (HTML, §9.2.7); all of them together take twice as long as idle_timeout."""
     source = Source()
     comment = b": still here\n\n"
-    async with before(tmp_path, source, upstream={"idle_timeout": "1s"}) as (h, _), connected(h) as client:
+    async with before(tmp_path, source, upstream={"idle_timeout": "800ms"}) as (h, _), connected(h) as client:
         await client.send(head_bytes(pair=h.login()))
         source.says.put_nowait(HEAD)
         await client.head()
         for _ in range(8):
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.2)
             source.says.put_nowait(chunk(comment))
             assert await client.chunk() == comment
         source.says.put_nowait(chunk(EVENT))

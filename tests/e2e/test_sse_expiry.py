@@ -77,11 +77,10 @@ async def test_a_client_that_does_not_read_is_cut_all_the_same(tmp_path):
         assert h.gateway.upstreams[""].active == 0
 
 
-@pytest.mark.parametrize("refresh", [NO_REFRESH_AHEAD, {**NO_REFRESH_AHEAD, "on_open_stream": "keep"}])
-async def test_by_default_a_stream_outlives_its_token(tmp_path, refresh):
+async def test_by_default_a_stream_outlives_its_token(tmp_path):
     """W2: what an API lets its clients hear is its own business, as without a gateway."""
     source = Source()
-    async with before(tmp_path, source, refresh=refresh) as (h, _), connected(h) as client:
+    async with before(tmp_path, source, refresh=NO_REFRESH_AHEAD) as (h, _), connected(h) as client:
         end = h.auth.now() + 1
         await client.send(head_bytes(pair=short_lived(h)))
         source.says.put_nowait(HEAD)

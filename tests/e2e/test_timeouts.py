@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
@@ -71,23 +71,28 @@ UNFINISHED = {
     "an empty line before it": b"\r\n" + HEAD,
     "a body announced": b"POST /echo HTTP/1.1\r\nHost: gateway.example\r\nContent-Length: 5\r\n",
 }
+SILENT = [b"", b"\r\n", b"\r\n\r\n"]
 
 
-@pytest.mark.parametrize("sent", UNFINISHED.values(), ids=UNFINISHED)
-async def test_a_head_that_is_not_finished_is_answered_408(tmp_path, sent):
+async def test_a_head_that_is_not_finished_is_answered_408(tmp_path):
     """D2: server.header_timeout, from the connection's beginning; nothing of it reaches the API."""
-    async with house(tmp_path, server=PATIENCE) as h, connected(h) as client:
-        await client.send(sent)
-        await is_timed_out(client)
+    async with house(tmp_path, server=PATIENCE) as h, AsyncExitStack() as stack:
+        clients = {name: await stack.enter_async_context(connected(h)) for name in UNFINISHED}
+        for name, client in clients.items():
+            await client.send(UNFINISHED[name])
+        for client in clients.values():
+            await is_timed_out(client)
         assert h.api.count == 0
 
 
-@pytest.mark.parametrize("sent", [b"", b"\r\n", b"\r\n\r\n"], ids=["nothing", "an empty line", "two empty lines"])
-async def test_a_client_that_connects_and_does_not_ask_is_closed(tmp_path, sent):
+async def test_a_client_that_connects_and_does_not_ask_is_closed(tmp_path):
     """D2: header_timeout; without an answer, as there was no question (nginx, Apache and HAProxy do the same)."""
-    async with house(tmp_path, server=PATIENCE) as h, connected(h) as client:
-        await client.send(sent)
-        await is_closed_silently(client)
+    async with house(tmp_path, server=PATIENCE) as h, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(h)) for _ in SILENT]
+        for client, sent in zip(clients, SILENT, strict=True):
+            await client.send(sent)
+        for client in clients:
+            await is_closed_silently(client)
 
 
 async def test_a_head_that_drips_is_cut_although_it_goes_on(tmp_path):

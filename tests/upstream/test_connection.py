@@ -252,7 +252,8 @@ async def test_a_storm_of_cancellations_leaves_nothing_behind():
 
     async def impatient(upstream, number):
         task = asyncio.create_task(ask(upstream, number))
-        await asyncio.wait([task], timeout=chance.choice((0, 0, 0.001, 0.002, 0.004, 0.01)))
+        patience = chance.choice((0, 0, 0.001, 0.002, 0.004, 0.01))
+        await asyncio.wait([task], timeout=patience if number % 60 else 20)  # a busy machine serves nobody in 10 ms
         task.cancel()
         try:
             await task

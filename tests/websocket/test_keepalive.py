@@ -91,6 +91,18 @@ def test_an_answer_counts_whatever_it_is():
     assert (side.pings, silent) == ([120, 145], [])
 
 
+def test_the_next_ping_does_not_wait_for_the_timeout():
+    clock, side, silent, _ = watched(interval=10, timeout=1000)
+    for _ in range(5):
+        clock.pass_(10)
+        side.speaks()
+    assert side.pings == [110, 120, 130, 140, 150]
+    clock.pass_(1009)
+    assert silent == []
+    clock.pass_(1)
+    assert (len(side.pings), silent) == (6, [side])
+
+
 def test_the_interval_counts_from_the_last_word():
     clock, side, _, _ = watched()
     clock.pass_(15)

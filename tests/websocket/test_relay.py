@@ -85,7 +85,7 @@ async def test_the_client_closes_and_the_upstream_answers(code):
         t.upstream.leave()
         assert await t.end() == TunnelEnd("client", code or 1005)
         assert t.heard_by_client() == [(1, b"on its way", True), said_close(code, b"ok" if code else b"")]
-        assert (t.client.ended, t.upstream.ended) == ("finished", "finished")
+        assert (t.client.ended, t.upstream.ended) == ("closed", "closed")
 
 
 def server_close(code=None, reason=b""):

@@ -105,6 +105,13 @@ class FakePort:
             if not self.answers_end:
                 await asyncio.sleep(within)
 
+    def close(self, grace):
+        self.ended = self.ended or "closed"
+        self.changed.set()
+
+    async def closed(self):
+        assert self.ended
+
     def abort(self):
         if not self.ended:
             self.ended = "aborted"

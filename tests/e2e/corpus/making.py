@@ -1,13 +1,18 @@
-"""What generated messages have in common: fields, bodies, chunks, and where to cut them."""
+"""What generated messages have in common: fields, bodies, chunks, and where to cut them.
+
+Strategies are made once: Hypothesis validates each new one, which takes longer than the requests themselves.
+"""
 
 from dataclasses import dataclass
+from functools import cache
 
 from hypothesis import strategies as st
 
 from gateway.core.headers import Header
 
-_NAME = "!#$%&'*+-.^`|~0123456789abcXYZ"
-_TEXT = bytes([9, *range(0x20, 0x7F), *range(0x80, 0x100)])
+_NAME = b"!#$%&'*+-.^`|~0123456789abcXYZ"
+_NO_CONTROL = bytes(b if b == 9 or (b >= 0x20 and b != 0x7F) else 0x80 + b % 0x80 for b in range(256))
+"""For ``bytes.translate``: what a value may not hold becomes what it may."""
 
 KNOWN = (
     b"Accept",
@@ -24,24 +29,28 @@ KNOWN = (
 """Names that nobody on the way has a reason to touch."""
 
 
+@cache
 def values() -> st.SearchStrategy[bytes]:
     """A field's value: whatever is no control byte, without blanks at its ends (RFC 9110 §5.5)."""
-    free = st.lists(st.sampled_from(_TEXT), max_size=24).map(bytes)
+    free = st.binary(max_size=24).map(lambda data: data.translate(_NO_CONTROL))
     odd = st.sampled_from([b"", b"a, b", b"b\x85c", b"\xa0x\xa0", b"caf\xc3\xa9", b'"q\\"q"', b"x" * 3000, b":::"])
     return st.one_of(free, odd).map(lambda value: value.strip(b" \t"))
 
 
+@cache
 def names() -> st.SearchStrategy[bytes]:
     """A field's name that is not the gateway's business. Those made up begin with ``z``."""
-    made = st.text(_NAME, max_size=12).map(lambda text: b"z" + text.encode())
+    made = st.binary(max_size=8).map(lambda data: b"z" + bytes(_NAME[b % len(_NAME)] for b in data))
     return st.one_of(st.sampled_from(KNOWN), made)
 
 
-def fields(most: int = 8) -> st.SearchStrategy[list[Header]]:
+@cache
+def fields(most: int = 6) -> st.SearchStrategy[list[Header]]:
     """Some fields; names come twice, and in more than one case."""
     return st.lists(st.tuples(names(), values()), max_size=most)
 
 
+@cache
 def bodies() -> st.SearchStrategy[bytes]:
     """Bytes; among them what would be read as HTTP, were it not a body."""
     inner = [
@@ -81,6 +90,7 @@ class Chunked:
         return b"%b%b\r\n%b\r\n" % (size, self.extension, data)
 
 
+@cache
 def chunkings() -> st.SearchStrategy[Chunked]:
     """Ways to cut a body into chunks."""
     dropped = st.sampled_from([b"Authorization", b"Host", b"X-Refresh-Token", b"Via", b"Expect", b"Set-Cookie"])
@@ -93,8 +103,18 @@ def chunkings() -> st.SearchStrategy[Chunked]:
     )
 
 
+@cache
 def cuts() -> st.SearchStrategy[list[int]]:
     """Where to cut a stream of bytes: nowhere, somewhere, or everywhere near its beginning."""
     somewhere = st.lists(st.integers(0, 1 << 20), max_size=8)
     early = st.lists(st.integers(0, 700), max_size=12)
     return st.one_of(somewhere, early, st.just(list(range(400))))
+
+
+HOPS = st.lists(st.integers(0, 3), max_size=2)
+
+
+def hops(fields: list[Header], which: list[int]) -> list[bytes]:
+    """Some of the names for ``Connection``: those made up, one that is not there, none that others need."""
+    own = [name for name, _ in fields if name.startswith(b"z")]
+    return [own[n] if n < len(own) else b"z-nothing" for n in which]

@@ -12,8 +12,8 @@ from tests.e2e.corpus.making import Chunked
 OURS = {b"host", b"authorization", b"via", b"content-length", b"transfer-encoding"}
 """Fields that the gateway writes itself, with those that begin with ``x-forwarded-``."""
 
-_HOSTS = [b"gateway.example", b"Gateway.Example:8080", b"127.0.0.1", b"[::1]:80", b"a_b.example."]
-_PATH = "abcXYZ019-._~!$&'()*+,=:@"
+_PATH = b"abcXYZ019-._~!$&'()*+,=:@"
+_QUERY = bytes(b for b in range(0x21, 0x7F) if b != 0x23)
 
 
 @dataclass(frozen=True)
@@ -163,45 +163,54 @@ class Request:
 
 
 def _targets() -> st.SearchStrategy[bytes]:
-    segment = st.text(_PATH, min_size=1, max_size=6).filter(lambda s: s not in (".", ".."))
-    segments = st.lists(st.one_of(segment, st.sampled_from(["%20", "%C3%A9", "a%25b"])), max_size=3)
-    query = st.one_of(
-        st.just(""), st.text("".join(map(chr, range(0x21, 0x7F))).replace("#", ""), max_size=8).map("?".__add__)
+    segment = st.binary(min_size=1, max_size=6).map(lambda data: bytes(_PATH[b % len(_PATH)] for b in data))
+    sound = segment.filter(lambda s: s not in (b".", b".."))
+    segments = st.lists(st.one_of(sound, st.sampled_from([b"%20", b"%C3%A9", b"a%25b"])), max_size=3)
+    text = st.binary(max_size=8).map(lambda data: b"?" + bytes(_QUERY[b % len(_QUERY)] for b in data))
+    return st.builds(
+        lambda parts, query: b"/p/" + b"/".join(parts) + query, segments, st.one_of(st.just(b""), text)
     )
-    return st.builds(lambda parts, tail: ("/p/" + "/".join(parts) + tail).encode(), segments, query)
+
+
+_METHODS = [b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"PROPFIND"]
+_ROUTINE: dict[str, st.SearchStrategy[Any]] = {
+    "target": _targets(),
+    "absolute": st.sampled_from([False] * 5 + [True]),
+    "host": st.sampled_from(
+        [b"gateway.example", b"Gateway.Example:8080", b"127.0.0.1", b"[::1]:80", b"a_b.example."]
+    ),
+    "version": st.sampled_from([b"1.1"] * 9 + [b"1.0"]),
+    "blanks": st.sampled_from([(b" ", b""), (b"", b""), (b"\t", b" "), (b"  ", b"\t ")]),
+    "upgrade": st.sampled_from([None] * 5 + [b"h2c", b"TLS/1.0, foo"]),
+    "credential": st.sampled_from(["good"] * 6 + ["bad", "none"]),
+}
+"""What depends on nothing else of the request."""
+_CLOSING = st.sampled_from([None] * 6 + [[b"close"], [b"Keep-Alive"], [b"x", b"CLOSE"]])
+_MAY_BODY = st.one_of(st.none(), making.bodies())
+_MAY_CHUNKS = st.one_of(st.none(), making.chunkings())
+_EXPECTING = st.sampled_from([False] * 5 + [True])
+_FLAWS = {
+    chunked: st.sampled_from([None] * 60 + _BREAKS + (_BREAKS_OF_CHUNKS * 4 if chunked else []))
+    for chunked in (False, True)
+}
+_ANY_METHOD = {head: st.sampled_from(_METHODS + ([b"HEAD"] if head else [])) for head in (False, True)}
 
 
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     """Any request: sound, unauthorized, or broken in one place."""
-    fields = draw(making.fields())
-    own = [n for n, _ in fields if n.startswith(b"z")]
-    hops = st.lists(st.sampled_from([*own, b"z-nothing"]), max_size=2)
-    connection = draw(
-        st.one_of(st.just([]), hops, st.sampled_from([[b"close"], [b"Keep-Alive"], [b"x", b"CLOSE"]]))
-    )
-    body = draw(st.one_of(st.none(), making.bodies()))
-    version = draw(st.sampled_from([b"1.1"] * 9 + [b"1.0"]))
-    chunked = draw(st.one_of(st.none(), making.chunkings())) if body is not None and version == b"1.1" else None
-    methods = [b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"PROPFIND", b"HEAD"]
-    flaws = [None] * 60 + _BREAKS + (_BREAKS_OF_CHUNKS * 4 if chunked else [])
-    credential = draw(st.sampled_from(["good"] * 6 + ["bad", "none"]))
-    flaw = draw(st.sampled_from(flaws))
-    if flaw is not None or body is not None:
-        methods.remove(b"HEAD")  # what was understood of it decides whether a refusal has a body
+    routine = {name: draw(strategy) for name, strategy in _ROUTINE.items()}
+    fields, body = draw(making.fields()), draw(_MAY_BODY)
+    chunked = draw(_MAY_CHUNKS) if body is not None and routine["version"] == b"1.1" else None
+    flaw = draw(_FLAWS[chunked is not None])
     return Request(
-        method=draw(st.sampled_from(methods)),
-        target=draw(_targets()),
-        absolute=draw(st.sampled_from([False] * 5 + [True])),
-        host=draw(st.sampled_from(_HOSTS)),
-        version=version,
+        # How much of a HEAD was understood decides whether its refusal has a body.
+        method=draw(_ANY_METHOD[flaw is None and body is None]),
         fields=fields,
-        blanks=draw(st.sampled_from([(b" ", b""), (b"", b""), (b"\t", b" "), (b"  ", b"\t ")])),
-        connection=connection,
-        upgrade=draw(st.sampled_from([None] * 5 + [b"h2c", b"TLS/1.0, foo"])),
+        connection=draw(_CLOSING) or making.hops(fields, draw(making.HOPS)),
         body=body,
         chunked=chunked,
-        expects=draw(st.sampled_from([False] * 5 + [True])) and credential == "good",
-        credential=credential,
+        expects=draw(_EXPECTING) and routine["credential"] == "good",
         flaw=flaw,
+        **routine,
     )

@@ -16,7 +16,7 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _VALUE = rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?"
 """RFC 9110 §5.5: no control byte but the tab, no blank at either end."""
 
-_FIELD = re.compile(b"(%b): (%b)" % (TOKEN, _VALUE))
+_FIELD = re.compile(rb"(%b): (%b)[ \t]*" % (TOKEN, _VALUE))
 _REQUEST_LINE = re.compile(rb"(%b) (\*|/[\x21-\x22\x24-\x7e\x80-\xff]*) HTTP/1\.[01]" % TOKEN)
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)")
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
