@@ -138,7 +138,12 @@ ROUTES = [
     ('match = "/b"', 'match = "/_gateway/x"', "match", "is under server.gateway_prefix"),
     ('match = "/b"', 'match = "/a/*"\nstrip_prefix = "/ab"', "strip_prefix", "is not the start of match"),
     ('match = "/b"', 'match = "/ab/*"\nstrip_prefix = "/a"', "strip_prefix", "is not the start of match"),
-    ('match = "/b"', 'match = "/a"\nmax_connections = 257', "max_connections", "is more than its upstream may have"),
+    (
+        'match = "/b"',
+        'match = "/a"\nmax_connections = 257',
+        "max_connections",
+        "is more than its upstream may have",
+    ),
 ]
 
 GOOD = [

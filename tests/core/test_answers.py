@@ -33,7 +33,7 @@ def test_fields_keep_their_case_and_order():
         (304, "GET", "1.0", [], Framing.NONE, 0),
     ],
 )
-def test_how_a_body_ends(status, method, version, fields, framing, length):
+def test_how_a_body_ends(status, method, version, fields, framing, length):  # noqa: PLR0917  # a table's row
     """P12; RFC 9112 §6.3. HTTP/1.0 knows no chunks."""
     found = head(*fields, status=status, method=method, version=version)
     assert (found.framing, found.length) == (framing, length)

@@ -145,7 +145,10 @@ async def test_hop_by_hop_fields_of_the_api_end_at_the_gateway(tmp_path):
         for _ in range(2):  # the API's "close" is not the client's
             await client.send(head_bytes(pair=h.login()))
             answer = await client.answer()
-            assert (answer.headers[0], answer.headers[-1]) == ((b"X-Stays", b"1"), (b"transfer-encoding", b"chunked"))
+            assert (answer.headers[0], answer.headers[-1]) == (
+                (b"X-Stays", b"1"),
+                (b"transfer-encoding", b"chunked"),
+            )
             assert not {n.lower() for n, _ in answer.headers} & {b"x-hop", b"keep-alive", b"upgrade", b"trailer"}
             assert answer.body == b"ok"
     assert server.connections == 2

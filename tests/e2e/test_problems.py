@@ -94,7 +94,13 @@ CASES = [
         413, "body_too_large", sends("Transfer-Encoding: chunked", line="POST /upload", body=CHUNKED), "smaller one"
     ),
     Case(414, "target_too_long", sends(line="GET /" + "x" * 20_000), "Shorten it", closes=True),
-    Case(431, "headers_too_large", sends(*(f"X-{n}: {'x' * 1000}" for n in range(40))), "fewer or shorter", closes=True),
+    Case(
+        431,
+        "headers_too_large",
+        sends(*(f"X-{n}: {'x' * 1000}" for n in range(40))),
+        "fewer or shorter",
+        closes=True,
+    ),
     Case(501, "method_not_supported", sends(line="TRACE /echo"), "Use another", closes=True),
     Case(501, "method_not_supported", sends(line="CONNECT gateway.example:443"), "Use another", closes=True),
     Case(502, "upstream_unreachable", unreachable, "Try again"),

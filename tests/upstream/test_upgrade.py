@@ -93,7 +93,7 @@ async def test_what_comes_before_it_is_taken_over_is_bounded():
         while True:
             await peer.send(b"x" * 65536)
 
-    async with talking_to(handler) as (_, upstream):
+    async with talking_to(handler, max_buffered=1 << 30) as (_, upstream):
         response = await upstream.send(upgrade())
         (connection,) = upstream._pool._sockets
         for _ in range(200):

@@ -169,9 +169,12 @@ async def test_a_client_that_breaks_the_protocol():
         assert t.heard_by_client() == [said_close(1002, b"protocol error")]
         await t.upstream.until(lambda: len(t.heard_by_upstream()) == 2)
         assert t.heard_by_upstream() == [(1, b"good", True), said_close(1001, b"client connection failed")]
+        await t.client.until(lambda: t.client.ended)
+        assert (t.client.ended, t.upstream.ended) == ("finished", "")  # it may answer
         t.upstream.say(server_frame(TEXT, b"more"), server_close(1001))
         t.upstream.leave()
         assert await t.end() == TunnelEnd("client", 1002)
+        assert t.upstream.ended == "closed"
         assert len(t.heard_by_client()) == 1
 
 
