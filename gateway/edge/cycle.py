@@ -33,11 +33,12 @@ class Cycle:
     __slots__ = (
         "_buffered",
         "_connection",
-        "_expects",
         "_framing",
+        "_headers",
         "_left",
         "_more",
         "_pieces",
+        "_told",
         "_told_end",
         "_transport",
         "_waiter",
@@ -62,7 +63,9 @@ class Cycle:
         """The request target, the client's bytes."""
         self.version = request.version
         self.keep_alive = request.persists
-        self._expects = request.expects
+        self._headers = request.headers
+        self._told = False
+        """The client was told to go on, or did not wait for that."""
         self.scope: dict[str, Any] = {}
         self._pieces: list[bytes] = []
         self._buffered = 0
@@ -89,13 +92,19 @@ class Cycle:
     @property
     def awaits_body(self) -> bool:
         """The client would send more of the body, had it been told to or had we room."""
-        return self._more and not self._expects
+        return self._more and (self._told or not self._expects())
+
+    def _expects(self) -> bool:
+        """The client waits to be told to go on (RFC 9110 §10.1.1)."""
+        return self.version == "1.1" and any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers
+        )
 
     def body(self, data: bytes) -> None:
         """A piece of the body."""
         if self.answered:
             return
-        self._expects = False  # it did not wait
+        self._told = True
         self._pieces.append(data)
         self._buffered += len(data)
         if self._buffered > _HIGH_WATER:
@@ -128,9 +137,10 @@ class Cycle:
 
     async def receive(self) -> Message:
         """ASGI 3. One reader at a time."""
-        if self._expects and not self.started and not self.lost:
-            self._expects = False
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if not self._told and not self.started and not self.lost:
+            self._told = True
+            if self._more and self._expects():
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         while not (self.lost or self.answered or self.failure):
             if self._pieces or not (self._more or self._told_end):
                 return self._take()

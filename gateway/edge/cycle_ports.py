@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.core.headers import Headers
 from gateway.duplex import Duplex
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ class Request(Protocol):
     method: str
     target: bytes
     version: str
-    expects: bool
-    """The client waits to be told to go on (RFC 9110 §10.1.1)."""
+    headers: Headers
     persists: bool
     """It keeps the connection."""

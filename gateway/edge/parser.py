@@ -28,8 +28,6 @@ _SLACK = 1024
 _FRAMING = (b"content-length", b"transfer-encoding")
 _HEEDED = frozenset({b"connection", b"proxy-connection", b"upgrade"})
 """llhttp takes them for the message's even as trailers, where they mean nothing (RFC 9110 §6.5.1)."""
-_VERSIONS = {"1.0": b"1.0", "1.1": b"1.1"}
-"""The parser also takes HTTP/0.9 and HTTP/2.0 on a request line."""
 _UNKNOWN_METHOD = errors.BAD_REQUEST.because(
     "The request does not begin with a method that the gateway knows, such as GET or POST. Correct it."
 )
@@ -54,8 +52,10 @@ class RequestParser:
 
     __slots__ = (
         "_begun",
+        "_boundary",
         "_cap",
         "_continuing",
+        "_fields",
         "_http",
         "_limits",
         "_problem",
@@ -65,8 +65,6 @@ class RequestParser:
         "_sink_end",
         "_sink_request",
         "_skip",
-        "_trailers",
-        "expects",
         "headers",
         "held",
         "in_body",
@@ -94,7 +92,12 @@ class RequestParser:
         """The bytes behind an upgrade that nobody has decided on; None: no such decision is due."""
         self._begun = False
         """A request has begun within the bytes at hand."""
-        self._silent = self._trailers = 0
+        self._boundary = True
+        """They begin where a request may begin."""
+        self._silent = 0
+        """Bytes since the last one of a body, or since the head."""
+        self._fields: Headers = []
+        """Those of the head, or of the trailers, that is being read."""
         self.partial = False
         """A head has begun and is not complete."""
         self.in_body = False
@@ -106,8 +109,6 @@ class RequestParser:
         """Names in lower case, values without the blanks around them."""
         self.persists = True
         """The client keeps the connection (RFC 9112 §9.3)."""
-        self.expects = False
-        """``Expect: 100-continue`` (RFC 9110 §10.1.1)."""
 
     def _parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)
@@ -124,42 +125,45 @@ class RequestParser:
         if self.held is not None:
             self.held += data
             return
-        boundary = not (self.partial or self.in_body)
+        boundary = self._boundary = not (self.partial or self.in_body)
         self._begun = False
-        self._raw.feed(data, boundary=boundary)
         self._silent += len(data)
+        self._raw.feed(data)
         try:
-            self._feed(data)
+            self._http.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserInvalidMethodError:
             raise GatewayError(_UNKNOWN_METHOD) from None
         except httptools.HttpParserError:
             raise GatewayError(self._problem) from None
         if self.in_body:
-            if self._silent > self._cap:  # an extension or a trailer without end
-                raise GatewayError(errors.HEADERS_TOO_LARGE)
+            if self._silent > self._cap or (self._fields and self._too_many_trailers()):
+                raise GatewayError(errors.HEADERS_TOO_LARGE)  # or an extension without end
         elif self.partial:
             self._raw.unfinished()
         elif boundary and not self._begun:
             self._raw.blank()
 
+    def _upgrade(self, rest: bytes) -> None:
+        """Llhttp has stopped behind a head with an upgrade."""
+        while self._skip:
+            self._read_on()
+            if not rest:
+                return
+            try:
+                self._http.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+            except httptools.HttpParserError:
+                raise GatewayError(self._problem) from None
+            else:
+                return
+        self.held = rest
+
     def close(self) -> None:
         """Nothing more will be read. The C parser refers back to this one, and this one to the connection."""
         del self._http, self._sink_request, self._sink_body, self._sink_end
-
-    def _feed(self, data: bytes) -> None:
-        while True:
-            try:
-                self._http.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                data = data[upgrade.args[0] :]
-                if not self._skip:
-                    self.held = data
-                    return
-                self._read_on()
-                if not data:
-                    return
-            else:
-                return
 
     def proceed(self) -> None:
         """The upgrade was not taken up: what was held is HTTP. Raises like ``feed``."""
@@ -188,11 +192,10 @@ class RequestParser:
         """The first byte of a request."""
         if self._continuing:
             return
-        self._raw.begun(first=not self._begun)
+        self._raw.begun(alone=self._boundary and not self._begun)
         self.partial = self._begun = True
         self.target = b""
-        self.headers = []
-        self.expects = False
+        self._fields = []
 
     def on_url(self, url: bytes) -> None:
         """A part of the target."""
@@ -204,48 +207,38 @@ class RequestParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A field of the head, or of the trailers."""
-        if self.in_body:
-            if not self._continuing:
-                self._trailer(name, len(name) + len(value))
-            return
-        name = name.lower()
         if value[-1:] <= b" ":  # the parser leaves blanks at a value's end to it; this is cheap before exact
             value = value.rstrip(b" \t")
-        self.headers.append((name, value))
-        if name == b"expect":
-            self.expects = value.lower() == b"100-continue"
-
-    def _trailer(self, name: bytes, size: int) -> None:
-        if name.lower() in _HEEDED:
-            self._refuse(errors.BAD_REQUEST.because("A trailer may not govern the connection. Leave it out."))
-        self._trailers += size
-        if self._trailers > self._limits.header_bytes:
-            self._refuse(errors.HEADERS_TOO_LARGE)
+        self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The head is complete: hand it over as it stands."""
         if self._continuing:
+            self._fields = []
             return
-        http, raw = self._http, self._raw
-        method, self.version = http.get_method(), http.get_http_version()
+        http = self._http
+        method = http.get_method()
+        line = b"".join((method, b" ", self.target, b" HTTP/1.1\r\n"))
         self.method = method.decode("ascii")
-        self._check(method)
-        self.persists = http.should_keep_alive()
-        self.expects &= self.version == "1.1"  # RFC 9110 §10.1.1
-        self._skip = http.should_upgrade() and any(n in _FRAMING for n, _ in self.headers)
-        raw.complete(self.headers)
-        self.partial, self.in_body = False, True
-        self._silent = self._trailers = 0
-        self._sink_request(self)
-
-    def _check(self, method: bytes) -> None:
+        if self._raw.data.startswith(line) or self._raw.has_line(line):  # the first does for nearly all
+            self.version = "1.1"
+        else:
+            self._check(line)
         if self.method == "CONNECT":
             self._refuse(errors.METHOD_NOT_SUPPORTED)
-        version = _VERSIONS.get(self.version)
-        if version is None:
-            self._refuse(errors.BAD_REQUEST.because("The gateway speaks HTTP/1.1. Use it."))
-        elif not self._raw.is_exact(method, self.target, version):
+        self.headers, self._fields = self._fields, []  # those that come now are trailers
+        self.persists = http.should_keep_alive()
+        self._skip = http.should_upgrade() and any(n in _FRAMING for n, _ in self.headers)
+        self._raw.complete(self.headers)
+        self.partial, self.in_body = False, True
+        self._silent = 0
+        self._sink_request(self)
+
+    def _check(self, line: bytes) -> None:
+        """RFC 9112 §3: one blank between the words; and of the other protocols, only HTTP/1.0."""
+        if self._http.get_http_version() != "1.0" or not self._raw.has_line(line.replace(b"HTTP/1.1", b"HTTP/1.0")):
             self._refuse(_INEXACT_LINE)
+        self.version = "1.0"
 
     def on_body(self, data: bytes) -> None:
         """Content, without its chunks' framing."""
@@ -256,5 +249,17 @@ class RequestParser:
         """The end of a request, unless the parser only thinks so."""
         if self._skip:
             return
+        if self._fields:
+            self._check_trailers()
         self.in_body = False
         self._sink_end()
+
+    def _check_trailers(self) -> None:
+        trailers, self._fields = self._fields, []
+        if any(name in _HEEDED for name, _ in trailers):
+            self._refuse(errors.BAD_REQUEST.because("A trailer may not govern the connection. Leave it out."))
+
+    def _too_many_trailers(self) -> bool:
+        limits, trailers = self._limits, self._fields
+        size = sum(len(name) + len(value) for name, value in trailers[: limits.header_fields])
+        return len(trailers) > limits.header_fields or size > limits.header_bytes

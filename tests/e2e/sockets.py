@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,11 @@ HANDSHAKE = [
     (b"Sec-WebSocket-Version", b"13"),
     (b"Sec-WebSocket-Key", KEY),
 ]
+OPEN = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n\r\n"
+)
+"""The answer to ``handshake``."""
 
 
 @dataclass
@@ -197,3 +203,17 @@ async def opened(
         answer = await switched(conversation)
         assert answer.status == 101, answer
         yield Talk(conversation, answer)
+
+
+async def echoes(talk: Talk, text: bytes = b"hello") -> bool:
+    """The words come back."""
+    await talk.say(frame(TEXT, text))
+    return await talk.hear() == Heard(TEXT, text)
+
+
+async def refused(h: House, pair: tuple[str, str | None] | None, path: str = "/echo") -> tuple[int, str, Answer]:
+    """Status, code and the rest of an answer of the gateway's own to a handshake."""
+    async with connected(h) as client:
+        await client.send(handshake(path, pair))
+        answer = await switched(client)
+        return answer.status, json.loads(answer.body)["code"], answer

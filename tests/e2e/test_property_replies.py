@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.e2e.corpus import making, servers, strict
-from tests.e2e.corpus.replies import OURS, Fate, Reply, replies
+from tests.e2e.corpus.replies import FLAWS, OURS, Fate, Reply, replies
 from tests.e2e.corpus.strict import Message
 from tests.e2e.engine import PATIENCE, Engine, pieces, searching
 from tests.house import House, house
 
 SOUND = b"/p/sound"
+VERSIONS = st.sampled_from([b"1.1"] * 7 + [b"1.0"])
 
 
 class Stage:
@@ -77,11 +78,23 @@ def line(tmp_path_factory):
         yield Line(engine, engine.enter(house(tmp_path_factory.mktemp("gateway"), upstream=upstream)), stage)
 
 
-@searching(300)
-@given(reply=replies(), cuts=making.cuts(), old=st.sampled_from([False] * 7 + [True]))
-def test_answers_cross_as_they_were_given_or_are_seen_to_break(line, reply, cuts, old):
-    """P8, P10-P12, P15, P17: never a hang, a 500, a clean end of what was cut, or another's answer."""
-    line.engine.run(_example(line, reply, cuts, b"1.0" if old else b"1.1"))
+@searching(200)
+@given(reply=replies(), cuts=making.cuts(), version=VERSIONS)
+def test_answers_cross_as_they_were_given(line, reply, cuts, version):
+    """P5, P8, P10-P12, P17: never a hang, a 500, or another's answer."""
+    line.engine.run(_example(line, reply, cuts, version))
+
+
+@pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: flaw.name)
+def test_a_broken_answer_is_seen_to_be_one(line, flaw):
+    """P15, P17, B17: 502, or a body that breaks off; and nothing of it in the next answer."""
+
+    @searching(6)
+    @given(reply=replies(flaw), cuts=making.cuts(), version=VERSIONS)
+    def search(reply, cuts, version):
+        line.engine.run(_example(line, reply, cuts, version))
+
+    search()
 
 
 async def _example(line: Line, reply: Reply, cuts: list[int], version: bytes) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.e2e.corpus import making, servers, strict
-from tests.e2e.corpus.requests import OURS, Request, requests
+from tests.e2e.corpus.requests import FLAWS, OURS, Request, requests
 from tests.e2e.corpus.servers import Read, Witness, reply
 from tests.e2e.corpus.strict import Message
 from tests.e2e.engine import PATIENCE, Engine, pieces, searching
@@ -37,11 +37,28 @@ def line(tmp_path_factory):
         yield Line(engine, h, upstream)
 
 
-@searching(300)
+@searching(200)
 @given(sent=st.lists(requests(), min_size=1, max_size=5), cuts=making.cuts())
-def test_requests_arrive_as_they_were_sent_or_are_refused(line, sent, cuts):
-    """P1-P8, P10, P11, P16: never a hang, a 500, another's answer, or a request that nobody sent."""
+def test_requests_arrive_as_they_were_sent(line, sent, cuts):
+    """P5, P8, P10, P11, P16: never a hang, a 500, another's answer, or a request that nobody sent."""
     line.engine.run(_example(line, sent, cuts))
+
+
+@pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: flaw.name)
+def test_a_broken_request_is_refused_wherever_it_stands(line, flaw):
+    """P1-P4, P6, P7, D1, P16: those before it are answered, it is refused, nothing behind it is read."""
+
+    @searching(6)
+    @given(
+        before=st.lists(requests(), max_size=2),
+        broken=requests(flaw),
+        behind=st.lists(requests(), max_size=1),
+        cuts=making.cuts(),
+    )
+    def search(before, broken, behind, cuts):
+        line.engine.run(_example(line, [*before, broken, *behind], cuts))
+
+    search()
 
 
 async def _example(line: Line, sent: list[Request], cuts: list[int]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.raw_client import chunked, connected, head_bytes
 from tests.e2e.scripted import before
 from tests.e2e.support import until
+from tests.e2e.test_slow_readers import closed
 from tests.e2e.test_timeouts import LONG, for_ever, is_timed_out, sending
 from tests.house import house
 from tests.upstream.raw import OK, Peer
@@ -139,6 +140,17 @@ async def test_a_body_that_drips_is_cut_although_it_goes_on(tmp_path):
         assert api.whole == 0
 
 
+async def test_a_body_that_came_fast_has_earned_no_longer_pause(tmp_path):
+    """D2: the first megabyte is worth a thousand seconds at this rate, but patience never exceeds body_timeout."""
+    api = Api()
+    pauses = {**SHORT, "min_data_rate": "1KiB"}
+    async with before(tmp_path, api, server=pauses) as (h, _), connected(h) as client:
+        await client.send(head_bytes("POST", "/", h.login(), [(b"Content-Length", b"%d" % (2 * MB))]))
+        await client.send(b"x" * MB)
+        await is_timed_out(client)
+        await until(lambda: api.cut == 1)
+
+
 @pytest.mark.parametrize(("rate", "piece"), [("1KiB", b"x" * 1000), ("0", b"x")])
 async def test_a_body_that_comes_slowly_but_steadily_is_taken(tmp_path, rate, piece):
     """D2: for longer than body_timeout; above the rate, or by any byte where there is none."""
@@ -188,12 +200,14 @@ async def test_the_rest_of_a_body_that_was_refused_is_not_read_for_ever(tmp_path
     """D2, B15: our own 413, and a client that goes on at full speed: lingering has an end (RFC 9112 §9.6)."""
     limits = {**LONG, "idle_timeout": "300ms", "max_body": "1MiB"}
     async with house(tmp_path, server=limits) as h, connected(h) as client:
+        name = client.writer.get_extra_info("sockname")
         fields = [(b"Transfer-Encoding", b"chunked"), *([(b"Connection", b"close")] * last)]
         await client.send(head_bytes("POST", "/upload", h.login(), fields))
         async with sending(client, for_ever(b"10000\r\n" + b"x" * 65536 + b"\r\n"), pause=0):
             answer = await client.answer()
             assert (answer.status, json.loads(answer.body)["code"]) == (413, "body_too_large")
             assert await client.rest() == b""
+            await until(lambda: closed(name))
 
 
 async def test_a_body_that_follows_slowly_but_in_time_leaves_a_sound_connection(tmp_path):

@@ -25,22 +25,22 @@ KIB = 1 << 10
 NARROW = 4 * KIB
 
 
-def gateways_end(client: socket.socket) -> socket.socket | None:
-    """A duplicate of the gateway's end of ``client``'s connection; None: it is closed."""
+def gateways_end(client: tuple[str, int]) -> socket.socket | None:
+    """A duplicate of the gateway's end of the connection from ``client``; None: it is closed."""
     for entry in Path("/proc/self/fd").iterdir():
         with suppress(OSError):
             if not str(entry.readlink()).startswith("socket:"):
                 continue
             found = socket.socket(fileno=os.dup(int(entry.name)))
             with suppress(OSError):
-                if found.getpeername() == client.getsockname():
+                if found.getpeername() == client:
                     return found
             found.close()
     return None
 
 
-def closed(client: socket.socket) -> bool:
-    """The gateway has let go of its end."""
+def closed(client: tuple[str, int]) -> bool:
+    """The gateway has let go of its end, which is more than that it has shut its side."""
     found = gateways_end(client)
     if found is not None:
         found.close()
@@ -55,8 +55,8 @@ async def narrow(h: House) -> AsyncIterator[socket.socket]:
         client.setblocking(False)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROW)
         await loop.sock_connect(client, ("127.0.0.1", h.port))
-        await until(lambda: not closed(client))
-        with closing(gateways_end(client)) as other:
+        await until(lambda: not closed(client.getsockname()))
+        with closing(gateways_end(client.getsockname())) as other:
             other.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, NARROW)
         async with asyncio.timeout(60):
             yield client
@@ -115,7 +115,7 @@ async def test_an_answer_that_is_not_read_is_cut(tmp_path, flood, version):
     async with before(tmp_path, api, server=SHORT) as (h, _), narrow(h) as client:
         await ask(client, head_bytes(pair=h.login(), version=version))
         await until(lambda: api.open == 1)
-        await until(lambda: api.open == 0 and closed(client))
+        await until(lambda: api.open == 0 and closed(client.getsockname()))
         assert h.gateway.upstreams[""].active == 0
         _, clean = await rest(client)
         assert not clean
@@ -152,7 +152,7 @@ async def test_a_short_answer_that_is_not_read_is_cut_when_the_connection_has_re
     async with house(tmp_path, server=short) as h, narrow(h) as client:
         await ask(client, head_bytes(target=f"/bytes?size={60 * KIB}", pair=h.login()))
         await until(lambda: [e.status for e in h.requests()] == [200])
-        await until(lambda: closed(client))
+        await until(lambda: closed(client.getsockname()))
         got, clean = await rest(client)
         assert got < 60 * KIB
         assert not clean
@@ -188,13 +188,35 @@ async def test_a_reader_that_pauses_within_its_patience_gets_all_of_it(tmp_path)
         assert got + more > size
 
 
+async def test_what_the_kernel_delivers_counts_although_we_have_nothing_to_write(tmp_path):
+    """D2: it takes megabytes from us at once, and lets nobody write again before a third of them is read."""
+    loop, got = asyncio.get_running_loop(), 0
+    short = {**LONG, "send_timeout": "500ms", "min_data_rate": "64KiB"}
+    async with house(tmp_path, server=short) as h, asyncio.timeout(60):
+        with socket.socket() as client:
+            client.setblocking(False)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * KIB)
+            await loop.sock_connect(client, ("127.0.0.1", h.port))
+            size = 12_000 * KIB
+            await ask(
+                client,
+                head_bytes(target=f"/bytes?size={size}", pair=h.login(), headers=[(b"Connection", b"close")]),
+            )
+            for _ in range(60):
+                got += len(await loop.sock_recv(client, 16 * KIB))
+                await asyncio.sleep(0.025)
+            more, clean = await rest(client)
+    assert clean
+    assert got + more > size
+
+
 async def test_slow_readers_hold_no_place_of_an_api_that_has_answered(tmp_path):
     """D4: what fits into our own buffers is ours to deliver; the API's connection is free meanwhile."""
     async with house(tmp_path, server=LONG, upstream={"max_connections": 1}) as h, narrow(h) as client:
         await ask(client, head_bytes(target=f"/bytes?size={60 * KIB}", pair=h.login()))
         await until(lambda: h.gateway.upstreams[""].active == 0 and h.requests())
         assert (await h.get("/echo", h.login())).status_code == 200
-        assert not closed(client)
+        assert not closed(client.getsockname())
 
 
 async def test_a_tls_client_that_does_not_read_is_cut(tmp_path, tmp_path_factory):

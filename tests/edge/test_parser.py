@@ -125,16 +125,16 @@ def test_connect_is_refused_as_such(step):
 
 @EITHER
 def test_an_old_client_is_understood(step):
-    """HTTP/1.0, with and without keep-alive; Expect is not for it (RFC 9110 §10.1.1)."""
+    """HTTP/1.0, with and without keep-alive."""
     sink, parser = reading()
-    old = b"GET / HTTP/1.0\r\nExpect: 100-continue\r\n"
+    old = b"GET / HTTP/1.0\r\n"
     data = old + b"Connection: keep-alive\r\n\r\n" + old + b"\r\n"
     seen = []
     sink.on_request = None
-    parser._sink_request = lambda request: seen.append((request.version, request.persists, request.expects))
+    parser._sink_request = lambda request: seen.append((request.version, request.persists))
     for at in range(0, len(data), step or len(data)):
         parser.feed(data[at : at + (step or len(data))])
-    assert seen == [("1.0", True, False), ("1.0", False, False)]
+    assert seen == [("1.0", True), ("1.0", False)]
 
 
 @EITHER

@@ -155,6 +155,8 @@ async def test_the_last_words_of_an_upstream_that_is_gone_are_heard():
     async with tunnel() as t:
         t.upstream.lost = True
         t.client.say(frame(TEXT, b"lost"))
+        for _ in range(20):
+            await asyncio.sleep(0)
         t.upstream.say(server_close(1008, b"policy"))
         await t.client.hears(Close(1008, b"policy").payload)
         t.client.say(close(1008, b"policy"))

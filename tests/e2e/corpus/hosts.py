@@ -30,6 +30,7 @@ INVALID = refused(
         ("a fragment", _host(b"gateway.example#x")),
         ("a scheme", _host(b"http://gateway.example")),
         ("a list", _host(b"gateway.example, other.example")),
+        ("a comma", _host(b"gateway.example,other.example")),
         ("two words", _host(b"gateway.example other.example")),
         ("a tab within", _host(b"gateway\texample")),
         ("a port that is a word", _host(b"gateway.example:http")),

@@ -1,6 +1,6 @@
 """Generated answers of an upstream, and what the client must make of each."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -65,7 +65,7 @@ class Flaw:
     """Behind the end."""
 
 
-_HEADS = [
+FLAWS = [
     *(
         Flaw(line.decode("latin-1"), Fate.REFUSED, lines=(line,))
         for line in (
@@ -91,14 +91,11 @@ _HEADS = [
     Flaw("a long status", Fate.REFUSED, line=(b" ", b" 1")),
     Flaw("no status", Fate.REFUSED, line=(b" ", b" x")),
     Flaw("garbage before", Fate.REFUSED, line=(b"HTTP", b"\x00HTTP")),
-]
-_BODIES = [Flaw("the end is missing", Fate.CUT, drop=1), Flaw("more is missing", Fate.CUT, drop=4)]
-_CHUNKS = [
+    Flaw("the end is missing", Fate.CUT, drop=1),
+    Flaw("all but the beginning is missing", Fate.CUT, drop=1 << 20),
     Flaw("a size that is none", Fate.CUT, tail=(b"0", b"0x0")),
     Flaw("a bare LF", Fate.CUT, tail=(b"\r\n", b"\n")),
     Flaw("a byte too many", Fate.CUT, tail=(b"\r\n", b"\r\nX")),
-]
-_SURPLUS = [
     Flaw("another answer behind", Fate.WHOLE, more=b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL"),
     Flaw("garbage behind", Fate.WHOLE, more=b"\x00\xff"),
     Flaw("an empty line behind", Fate.WHOLE, more=b"\r\n"),
@@ -197,29 +194,23 @@ _FRAMINGS = {
 
 
 @st.composite
-def replies(draw: st.DrawFn) -> Reply:
-    """Any answer: sound, or wrong in one place."""
+def replies(draw: st.DrawFn, flaw: Flaw | None = None) -> Reply:
+    """Any answer; with a ``flaw``, wrong in that place."""
     routine = {name: draw(strategy) for name, strategy in _ROUTINE.items()}
     framing = draw(_FRAMINGS[routine["version"]])
+    if flaw is not None and flaw.fate is Fate.CUT:
+        framing = "chunked" if flaw.tail or framing == "close" else framing
+        routine |= {"method": b"GET", "status": 200, "interim": [], "body": routine["body"] or b"x"}
+    if flaw is not None and flaw.more and framing == "close":
+        framing = "length"
+    if framing == "chunked":
+        routine["version"] = b"1.1"
     fields = draw(making.fields())
-    reply = Reply(
+    return Reply(
         fields=fields,
         connection=draw(_CLOSING) or making.hops(fields, draw(making.HOPS)),
         framing=framing,
         chunked=draw(making.chunkings()) if framing == "chunked" else None,
+        flaw=flaw,
         **routine,
     )
-    flaws = [None] * 40 + _HEADS + _flaws_of_body(reply)
-    return replace(reply, flaw=flaws[draw(_WHICH) % len(flaws)])
-
-
-_WHICH = st.integers(0, 719)
-
-
-def _flaws_of_body(reply: Reply) -> list[Flaw]:
-    if reply.bodiless:
-        return _SURPLUS
-    if reply.framing == "close":
-        return []
-    ends = _BODIES if len(reply.wire.partition(b"\r\n\r\n")[2]) > 4 and not reply.interim else []
-    return [*_SURPLUS * 2, *ends * 3, *(_CHUNKS * 3 if reply.chunked else [])]

@@ -30,7 +30,7 @@ class Flaw:
     statuses: frozenset[int] = frozenset({400})
 
 
-_BREAKS = [
+FLAWS = [
     *(
         Flaw(line.decode("latin-1"), lines=(line,))
         for line in (
@@ -66,8 +66,6 @@ _BREAKS = [
     Flaw("a head too large", lines=(b"Connection: close", b"X-A: " + b"x" * 70_000), statuses=frozenset({431})),
     Flaw("too many fields", lines=(b"Connection: close", *[b"X-A: b"] * 101), statuses=frozenset({431})),
     Flaw("a target too long", line=(b" HTTP/", b"x" * 17_000 + b" HTTP/"), statuses=frozenset({414})),
-]
-_BREAKS_OF_CHUNKS = [
     Flaw("a size that is none", tail=(b"0", b"0x0")),
     Flaw("a bare LF in the framing", tail=(b"\r\n", b"\n")),
     Flaw("a byte too many", tail=(b"\r\n", b"\r\nX")),
@@ -179,30 +177,27 @@ _ROUTINE: dict[str, st.SearchStrategy[Any]] = {
     "host": st.sampled_from(
         [b"gateway.example", b"Gateway.Example:8080", b"127.0.0.1", b"[::1]:80", b"a_b.example."]
     ),
-    "version": st.sampled_from([b"1.1"] * 9 + [b"1.0"]),
+    "version": st.sampled_from([b"1.1"] * 19 + [b"1.0"]),
     "blanks": st.sampled_from([(b" ", b""), (b"", b""), (b"\t", b" "), (b"  ", b"\t ")]),
     "upgrade": st.sampled_from([None] * 5 + [b"h2c", b"TLS/1.0, foo"]),
     "credential": st.sampled_from(["good"] * 6 + ["bad", "none"]),
 }
 """What depends on nothing else of the request."""
-_CLOSING = st.sampled_from([None] * 6 + [[b"close"], [b"Keep-Alive"], [b"x", b"CLOSE"]])
+_CLOSING = st.sampled_from([None] * 20 + [[b"close"], [b"Keep-Alive"], [b"x", b"CLOSE"]])
 _MAY_BODY = st.one_of(st.none(), making.bodies())
 _MAY_CHUNKS = st.one_of(st.none(), making.chunkings())
 _EXPECTING = st.sampled_from([False] * 5 + [True])
-_FLAWS = {
-    chunked: st.sampled_from([None] * 60 + _BREAKS + (_BREAKS_OF_CHUNKS * 4 if chunked else []))
-    for chunked in (False, True)
-}
 _ANY_METHOD = {head: st.sampled_from(_METHODS + ([b"HEAD"] if head else [])) for head in (False, True)}
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> Request:
-    """Any request: sound, unauthorized, or broken in one place."""
+def requests(draw: st.DrawFn, flaw: Flaw | None = None) -> Request:
+    """Any request, sound or unauthorized; with a ``flaw``, broken in that place."""
     routine = {name: draw(strategy) for name, strategy in _ROUTINE.items()}
     fields, body = draw(making.fields()), draw(_MAY_BODY)
     chunked = draw(_MAY_CHUNKS) if body is not None and routine["version"] == b"1.1" else None
-    flaw = draw(_FLAWS[chunked is not None])
+    if flaw is not None and flaw.tail:
+        routine["version"], body, chunked = b"1.1", body or b"", chunked or draw(making.chunkings())
     return Request(
         # How much of a HEAD was understood decides whether its refusal has a body.
         method=draw(_ANY_METHOD[flaw is None and body is None]),
