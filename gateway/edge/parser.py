@@ -236,7 +236,10 @@ class RequestParser:
 
     def _check(self, line: bytes) -> None:
         """RFC 9112 §3: one blank between the words; and of the other protocols, only HTTP/1.0."""
-        if self._http.get_http_version() != "1.0" or not self._raw.has_line(line.replace(b"HTTP/1.1", b"HTTP/1.0")):
+        version = self._http.get_http_version()
+        if version not in ("1.0", "1.1"):
+            self._refuse(errors.BAD_REQUEST.because("The gateway speaks HTTP/1.1. Use it."))
+        if version == "1.1" or not self._raw.has_line(line.removesuffix(b"1\r\n") + b"0\r\n"):
             self._refuse(_INEXACT_LINE)
         self.version = "1.0"
 
