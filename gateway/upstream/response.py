@@ -141,6 +141,8 @@ class UpstreamResponse:
         if line is not None:
             self.fail(UpstreamProtocolError())
             line.hang_up()
+            self.chunks.clear()  # the C parser's reference cycle would keep them until a full collection
+            self.buffered = 0
 
     # The connection's side.
 
