@@ -17,7 +17,7 @@ _BLANKS = 16
 class RawHead:
     """Follows the bytes of one connection, head after head. Its attributes are the parser's to set: calls cost."""
 
-    __slots__ = ("_alone", "_before", "_cap", "_lead", "_pieces", "_size", "_tail", "data", "last")
+    __slots__ = ("_alone", "_at", "_before", "_cap", "_lead", "_pieces", "_size", "_tail", "data", "last")
 
     def __init__(self, cap: int) -> None:
         """Args: cap: bytes of an unfinished head that are too many."""
@@ -30,6 +30,8 @@ class RawHead:
         """The request is the first one within its bytes, and they begin with it."""
         self._pieces: list[bytes] = []
         """The earlier bytes of an unfinished head."""
+        self._at = 0
+        """Where in the bytes at hand the last request's line ended, if that was looked for."""
         self._size = -1
         """Of ``_pieces``, as far as it is sure that they are the head's; -1: it has only begun."""
         self._tail = self._before = self._lead = b""
@@ -38,6 +40,7 @@ class RawHead:
     def feed(self, data: bytes) -> None:
         """These come next."""
         self.data = data
+        self._at = 0
         self._before = self._tail
         self._tail = data[-2:] if len(data) > 1 else (self._tail + data)[-2:]
 
@@ -73,9 +76,21 @@ class RawHead:
             return True
         if self._alone:
             return bool(re.match(rb"(?:\r\n)+" + re.escape(line), raw))
+        return self._follows(line, raw)
+
+    def _follows(self, line: bytes, raw: bytes) -> bool:
+        """``line`` stands behind another request. Each search begins where the last one ended, so that a read full
+        of requests is walked through once.
+        """
         # A body that a length ended is followed by whatever came next, not by the end of a line.
         length = any(name == b"content-length" for name, _ in self.last)
-        return line in raw if length else b"\r\n" + line in self._lead + raw
+        wanted = line if length else b"\r\n" + line
+        found = raw.find(wanted, max(self._at - 2, 0))
+        if found < 0:
+            return not length and wanted in self._lead + raw[: len(wanted)]
+        if not self._pieces:
+            self._at = found + len(wanted)
+        return True
 
     def complete(self, headers: Headers) -> None:
         """The head has ended, with these fields."""

@@ -255,3 +255,10 @@ def test_the_pieces_make_no_difference(data, sizes):
             problem = error.problem
         outcomes.append((sink.seen, sink.ended, problem))
     assert outcomes[0] == outcomes[1]
+
+
+def test_a_read_full_of_requests_is_walked_through_once():
+    """D6: each line is looked for behind the one before it, wherever identical ones stand."""
+    requests = [b"POST /%d" % (n % 7) + HEAD + b"Content-Length: 3\r\n\r\nabc" for n in range(3000)]
+    assert read(b"".join(requests)).ended == 3000
+    assert refusal(b"".join(requests) + b"GET  /1" + HEAD + b"\r\n") == "bad_request"
