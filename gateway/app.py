@@ -95,7 +95,7 @@ def build(config: Config, emit: Emit) -> Gateway:
             await discovery.close()
 
     own = endpoints(problems, fittings.cors, emit)
-    application = Application(proxy, own, config.server.gateway_prefix, start=start, stop=stop)
+    application = Application(proxy, own, config.server.gateway_prefix, start=start, stop=stop, emit=emit)
     return Gateway(application, refresher, store, upstreams, tunnels)
 
 

@@ -12,8 +12,10 @@ from starlette.types import ASGIApp
 from gateway.core.errors import Problem
 from gateway.core.headers import Headers
 from gateway.edge.body import Receive
+from gateway.edge.call import AnswerBroken
 from gateway.edge.line import ASGISend
 from gateway.edge.proxy import Proxy
+from gateway.events import Emit, fault
 
 Step = Callable[[], Awaitable[None]]
 
@@ -21,26 +23,40 @@ Step = Callable[[], Awaitable[None]]
 class Application:
     """Dispatches between the proxy and the gateway's own endpoints, and opens and closes the house."""
 
-    def __init__(self, proxy: Proxy, own: ASGIApp, prefix: str, *, start: Step, stop: Step) -> None:
+    def __init__(self, proxy: Proxy, own: ASGIApp, prefix: str, *, start: Step, stop: Step, emit: Emit) -> None:
         """Args: prefix: ``/_gateway/``; start, stop: called once each by the server's lifespan."""
         self._proxy = proxy
         self._own = own
         self._prefix = prefix
         self._start = start
         self._stop = stop
+        self._emit = emit
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: ASGISend) -> None:
-        """ASGI 3: ``http`` and ``lifespan``. A WebSocket handshake is refused, not built yet."""
+        """ASGI 3: ``http`` and ``lifespan``.
+
+        A handshake of a WebSocket comes as ``http`` under our own protocol class. Another server's ``websocket``
+        is refused: there frames cannot be passed on as they are.
+        """
         kind = scope["type"]
         if kind == "http":
-            if scope["path"].startswith(self._prefix):
-                await self._own(scope, receive, send)
-            else:
-                await self._proxy(scope, receive, send)
+            try:
+                await self._answer(scope, receive, send)
+            except AnswerBroken:
+                raise
+            except Exception as error:
+                self._emit(fault("internal_error", error))
+                raise
         elif kind == "lifespan":
             await self._lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1011})
+
+    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: ASGISend) -> None:
+        if scope["path"].startswith(self._prefix) and self._proxy.accepts(scope):
+            await self._own(scope, receive, send)
+        else:
+            await self._proxy(scope, receive, send)
 
     def malformed(self, problem: Problem) -> tuple[Headers, bytes]:
         """The answer to bytes that are no request (``edge.protocol``)."""
@@ -51,6 +67,7 @@ class Application:
         try:
             await self._start()
         except Exception as error:  # noqa: BLE001  # ASGI says how a failed start is told
+            self._emit(fault("start_failed", error))
             await send({"type": "lifespan.startup.failed", "message": type(error).__name__})
             return
         await send({"type": "lifespan.startup.complete"})

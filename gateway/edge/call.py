@@ -82,7 +82,7 @@ class Call:
     async def answer(self) -> None:
         """Whatever happens, the client gets one answer, or a connection that is seen to break."""
         try:
-            head = self._head()
+            head = head_of(self._scope, self._settings.limits)
         except GatewayError as error:
             await self._refuse_early(error.problem)
             return
@@ -110,12 +110,6 @@ class Call:
                 self._line.close()
             if body is not None:
                 body.release()
-
-    def _head(self) -> Head:
-        scope, cycle = self._scope, self._cycle
-        target = cycle.target if cycle is not None else _rebuilt(scope)
-        limits = self._settings.limits
-        return read_head(scope["method"], target, scope["http_version"], list(scope["headers"]), limits)
 
     async def _guarded(self, head: Head, rule: Rule, body: RequestBody | None, watch: Watch) -> None:
         try:
@@ -252,6 +246,13 @@ class Call:
         if self._line is not None:
             return self._line.status
         return self._early.status if self._early is not None else self._answered
+
+
+def head_of(scope: MutableMapping[str, Any], limits: Limits) -> Head:
+    """The checked head of an ASGI request. Raises: GatewayError: it is refused."""
+    cycle = cycle_of(scope)
+    target = cycle.target if cycle is not None else _rebuilt(scope)
+    return read_head(scope["method"], target, scope["http_version"], list(scope["headers"]), limits)
 
 
 def _rebuilt(scope: MutableMapping[str, Any]) -> bytes:

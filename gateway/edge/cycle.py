@@ -34,7 +34,6 @@ class Cycle:
         "_buffered",
         "_connection",
         "_framing",
-        "_headers",
         "_left",
         "_more",
         "_pieces",
@@ -44,11 +43,11 @@ class Cycle:
         "_waiter",
         "answered",
         "failure",
+        "headers",
         "keep_alive",
         "lost",
         "method",
         "on_lost",
-        "scope",
         "started",
         "switched",
         "target",
@@ -63,10 +62,10 @@ class Cycle:
         """The request target, the client's bytes."""
         self.version = request.version
         self.keep_alive = request.persists
-        self._headers = request.headers
+        self.headers = request.headers
+        """Names in lower case."""
         self._told = False
         """The client was told to go on, or did not wait for that."""
-        self.scope: dict[str, Any] = {}
         self._pieces: list[bytes] = []
         self._buffered = 0
         self._more = True
@@ -97,7 +96,7 @@ class Cycle:
     def _expects(self) -> bool:
         """The client waits to be told to go on (RFC 9110 §10.1.1)."""
         return self.version == "1.1" and any(
-            name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers
+            name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers
         )
 
     def body(self, data: bytes) -> None:

@@ -17,7 +17,7 @@ from typing import Protocol
 import httptools
 
 from gateway.core import errors
-from gateway.core.errors import GatewayError, Problem
+from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
 from gateway.core.heads import Limits
 from gateway.edge.raw_head import RawHead
@@ -58,7 +58,6 @@ class RequestParser:
         "_fields",
         "_http",
         "_limits",
-        "_problem",
         "_raw",
         "_silent",
         "_sink_body",
@@ -83,7 +82,6 @@ class RequestParser:
         self._cap = limits.header_bytes + limits.target_bytes + _SLACK
         self._raw = RawHead(self._cap)
         self._http = self._parser()
-        self._problem = errors.BAD_REQUEST
         self._continuing = False
         """The parser is being told a head that we have read already."""
         self._skip = False
@@ -130,13 +128,13 @@ class RequestParser:
         self._silent += len(data)
         self._raw.feed(data)
         try:
-            self._http.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(data[upgrade.args[0] :])
+            self._parse(data)
         except httptools.HttpParserInvalidMethodError:
             raise GatewayError(_UNKNOWN_METHOD) from None
+        except httptools.HttpParserCallbackError as error:
+            raise (error.__context__ or error) from None  # ours: a refusal, or a mistake
         except httptools.HttpParserError:
-            raise GatewayError(self._problem) from None
+            raise GatewayError(errors.BAD_REQUEST) from None
         if self.in_body:
             if self._silent > self._cap or (self._fields and self._too_many_trailers()):
                 raise GatewayError(errors.HEADERS_TOO_LARGE)  # or an extension without end
@@ -145,21 +143,20 @@ class RequestParser:
         elif boundary and not self._begun:
             self._raw.blank()
 
-    def _upgrade(self, rest: bytes) -> None:
-        """Llhttp has stopped behind a head with an upgrade."""
-        while self._skip:
-            self._read_on()
-            if not rest:
-                return
+    def _parse(self, data: bytes) -> None:
+        while True:
             try:
-                self._http.feed_data(rest)
+                self._http.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
-                rest = rest[upgrade.args[0] :]
-            except httptools.HttpParserError:
-                raise GatewayError(self._problem) from None
+                data = data[upgrade.args[0] :]
             else:
                 return
-        self.held = rest
+            if not self._skip:
+                self.held = data
+                return
+            self._read_on()
+            if not data:
+                return
 
     def close(self) -> None:
         """Nothing more will be read. The C parser refers back to this one, and this one to the connection."""
@@ -181,11 +178,6 @@ class RequestParser:
         self._http.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(fields))
         self._continuing = False
 
-    def _refuse(self, problem: Problem) -> None:
-        """Out of the callback of a parser that takes every exception for its own."""
-        self._problem = problem
-        raise GatewayError(problem)
-
     # Callbacks of httptools.
 
     def on_message_begin(self) -> None:
@@ -203,7 +195,7 @@ class RequestParser:
             return
         self.target += url
         if len(self.target) > self._limits.target_bytes:
-            self._refuse(errors.TARGET_TOO_LONG)
+            raise GatewayError(errors.TARGET_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A field of the head, or of the trailers."""
@@ -220,12 +212,13 @@ class RequestParser:
         method = http.get_method()
         line = b"".join((method, b" ", self.target, b" HTTP/1.1\r\n"))
         self.method = method.decode("ascii")
-        if self._raw.data.startswith(line) or self._raw.has_line(line):  # the first does for nearly all
+        if self._raw.plain and self._raw.data.startswith(line):  # does for nearly all
             self.version = "1.1"
+            self._raw.at = len(line)
         else:
             self._check(line)
         if self.method == "CONNECT":
-            self._refuse(errors.METHOD_NOT_SUPPORTED)
+            raise GatewayError(errors.METHOD_NOT_SUPPORTED)
         self.headers, self._fields = self._fields, []  # those that come now are trailers
         self.persists = http.should_keep_alive()
         self._skip = http.should_upgrade() and any(n in _FRAMING for n, _ in self.headers)
@@ -238,10 +231,10 @@ class RequestParser:
         """RFC 9112 §3: one blank between the words; and of the other protocols, only HTTP/1.0."""
         version = self._http.get_http_version()
         if version not in ("1.0", "1.1"):
-            self._refuse(errors.BAD_REQUEST.because("The gateway speaks HTTP/1.1. Use it."))
-        if version == "1.1" or not self._raw.has_line(line.removesuffix(b"1\r\n") + b"0\r\n"):
-            self._refuse(_INEXACT_LINE)
-        self.version = "1.0"
+            raise GatewayError(errors.BAD_REQUEST.because("The gateway speaks HTTP/1.1. Use it."))
+        if not self._raw.has_line(line if version == "1.1" else line.removesuffix(b"1\r\n") + b"0\r\n"):
+            raise GatewayError(_INEXACT_LINE)
+        self.version = version
 
     def on_body(self, data: bytes) -> None:
         """Content, without its chunks' framing."""
@@ -260,7 +253,7 @@ class RequestParser:
     def _check_trailers(self) -> None:
         trailers, self._fields = self._fields, []
         if any(name in _HEEDED for name, _ in trailers):
-            self._refuse(errors.BAD_REQUEST.because("A trailer may not govern the connection. Leave it out."))
+            raise GatewayError(errors.BAD_REQUEST.because("A trailer may not govern the connection. Leave it out."))
 
     def _too_many_trailers(self) -> bool:
         limits, trailers = self._limits, self._fields

@@ -6,10 +6,10 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from gateway.core import errors
-from gateway.core.errors import Problem
+from gateway.core.errors import GatewayError, Problem
 from gateway.core.headers import Headers
 from gateway.edge.body import Receive
-from gateway.edge.call import Call, ProxySettings
+from gateway.edge.call import Call, ProxySettings, head_of
 from gateway.edge.line import ASGISend
 from gateway.events import Noticed, Repeated, RequestEnded
 
@@ -34,6 +34,14 @@ class Proxy:
             self._warned = True
             remedy = "X-Forwarded-For is ignored; if it is your proxy's, name it in server.trusted_proxies"
             self._settings.emit(Noticed(what="untrusted_forwarding", detail=remedy))
+
+    def accepts(self, scope: MutableMapping[str, Any]) -> bool:
+        """The request's head is one that may be answered at all."""
+        try:
+            head_of(scope, self._settings.limits)
+        except GatewayError:
+            return False
+        return True
 
     def malformed(self, problem: Problem) -> tuple[Headers, bytes]:
         """Header fields and body of the answer to what never became a request."""

@@ -11,13 +11,13 @@ from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
 
 _BLANKS = 16
-"""Times that empty lines may come alone before a request."""
+"""Empty lines that may stand before a request, and times that they may come alone."""
 
 
 class RawHead:
     """Follows the bytes of one connection, head after head. Its attributes are the parser's to set: calls cost."""
 
-    __slots__ = ("_alone", "_at", "_before", "_cap", "_lead", "_pieces", "_size", "_tail", "data", "last")
+    __slots__ = ("_alone", "_before", "_cap", "_lead", "_pieces", "_size", "_tail", "at", "data", "last", "plain")
 
     def __init__(self, cap: int) -> None:
         """Args: cap: bytes of an unfinished head that are too many."""
@@ -30,7 +30,9 @@ class RawHead:
         """The request is the first one within its bytes, and they begin with it."""
         self._pieces: list[bytes] = []
         """The earlier bytes of an unfinished head."""
-        self._at = 0
+        self.plain = True
+        """The request begins with the first of the bytes at hand, for all we know."""
+        self.at = 0
         """Where in the bytes at hand the last request's line ended, if that was looked for."""
         self._size = -1
         """Of ``_pieces``, as far as it is sure that they are the head's; -1: it has only begun."""
@@ -40,7 +42,7 @@ class RawHead:
     def feed(self, data: bytes) -> None:
         """These come next."""
         self.data = data
-        self._at = 0
+        self.at = 0
         self._before = self._tail
         self._tail = data[-2:] if len(data) > 1 else (self._tail + data)[-2:]
 
@@ -48,6 +50,7 @@ class RawHead:
         """A request begins within the bytes at hand; ``alone``: with their first byte, but for empty lines."""
         self._size = -1
         self._alone = alone
+        self.plain = alone and not self._pieces
         if not alone:
             self._lead = self._before
             self._pieces = []
@@ -58,6 +61,7 @@ class RawHead:
         Raises:
             GatewayError: it is too large already.
         """
+        self.plain = False
         self._pieces.append(self.data)
         self._size = 0 if self._size < 0 else self._size + len(self.data)
         if self._size > self._cap:
@@ -66,16 +70,17 @@ class RawHead:
     def blank(self) -> None:
         """The bytes at hand were empty lines and nothing else. Raises: GatewayError: not again."""
         self._pieces.append(self.data)
-        if len(self._pieces) > _BLANKS:
+        if len(self._pieces) > _BLANKS or len(self.data) > 2 * _BLANKS:
             raise GatewayError(errors.BAD_REQUEST)
 
     def has_line(self, line: bytes) -> bool:
         """The request begins with ``line``, after nothing or after whole empty lines (RFC 9112 §2.2)."""
         raw = b"".join([*self._pieces, self.data]) if self._pieces else self.data
-        if raw.startswith(line):
-            return True
         if self._alone:
-            return bool(re.match(rb"(?:\r\n)+" + re.escape(line), raw))
+            found = re.match(rb"(?:\r\n)*" + re.escape(line), raw)
+            if found and not self._pieces:
+                self.at = found.end()
+            return bool(found)
         return self._follows(line, raw)
 
     def _follows(self, line: bytes, raw: bytes) -> bool:
@@ -85,11 +90,11 @@ class RawHead:
         # A body that a length ended is followed by whatever came next, not by the end of a line.
         length = any(name == b"content-length" for name, _ in self.last)
         wanted = line if length else b"\r\n" + line
-        found = raw.find(wanted, max(self._at - 2, 0))
+        found = raw.find(wanted, max(self.at - 2, 0))
         if found < 0:
             return not length and wanted in self._lead + raw[: len(wanted)]
         if not self._pieces:
-            self._at = found + len(wanted)
+            self.at = found + len(wanted)
         return True
 
     def complete(self, headers: Headers) -> None:

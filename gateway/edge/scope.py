@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from gateway.edge.cycle import CYCLE, Cycle
-from gateway.edge.parser import RequestParser
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
@@ -28,8 +27,8 @@ class Place:
         return cls(_address(transport, "sockname"), _address(transport, "peername"), scheme, root_path, state)
 
 
-def http_scope(request: RequestParser, cycle: Cycle, place: Place) -> dict[str, Any]:
-    """The scope of one request; ``cycle_of`` finds ``cycle`` in it."""
+def http_scope(request: Cycle, place: Place) -> dict[str, Any]:
+    """The scope of one request; ``cycle_of`` finds it there."""
     raw_path, _, query = request.target.partition(b"?")
     if not raw_path.startswith(b"/") and b"://" in raw_path:  # absolute-form (RFC 9112 §3.2.2)
         raw_path = b"/" + raw_path.partition(b"://")[2].partition(b"/")[2]
@@ -48,7 +47,7 @@ def http_scope(request: RequestParser, cycle: Cycle, place: Place) -> dict[str, 
         "query_string": query,
         "headers": request.headers,
         "state": place.state.copy(),
-        CYCLE: cycle,
+        CYCLE: request,
     }
 
 

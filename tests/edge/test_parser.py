@@ -262,3 +262,51 @@ def test_a_read_full_of_requests_is_walked_through_once():
     requests = [b"POST /%d" % (n % 7) + HEAD + b"Content-Length: 3\r\n\r\nabc" for n in range(3000)]
     assert read(b"".join(requests)).ended == 3000
     assert refusal(b"".join(requests) + b"GET  /1" + HEAD + b"\r\n") == "bad_request"
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        b"POST  /a HTTP/1.1\r\n",
+        b"POST /a  HTTP/1.1\r\n",
+        b"POST /a HTTP/2.0\r\n",
+        b"POST /a\r\n",
+        b"POST /a RTSP/1.0\r\n",
+    ],
+)
+def test_the_exact_line_of_another_request_does_not_count(second):
+    """P2, P3, P7: the request before it, in the same read, has the very line that this one lacks."""
+    first = b"POST /a" + HEAD + b"Content-Length: 0\r\n\r\n"
+    assert refusal(first * 2 + second + HOST + b"Content-Length: 0\r\n\r\n") == "bad_request"
+
+
+def test_the_version_is_each_requests_own():
+    """P2: HTTP/1.0 behind HTTP/1.1, in one read and with the same target."""
+    _sink, parser = reading()
+    versions = []
+    parser._sink_request = lambda request: versions.append(request.version)
+    parser.feed(
+        b"GET /a"
+        + HEAD
+        + b"\r\n"
+        + b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+        + b"GET /a"
+        + HEAD
+        + b"\r\n"
+    )
+    assert versions == ["1.1", "1.0", "1.1"]
+
+
+def test_empty_lines_are_not_collected():
+    """D6: some may stand before a request (RFC 9112 §2.2), not a flood of them."""
+    assert read(b"\r\n\r\nGET /a" + HEAD + b"\r\n").ended == 1
+    assert refusal(b"\r\n" * 1000) == "bad_request"
+    assert refusal(b"\r\n" * 1000, 2) == "bad_request"
+
+
+def test_a_mistake_of_ours_is_not_the_clients():
+    """O2: httptools wraps whatever a callback raises."""
+    _, parser = reading()
+    parser._sink_request = None
+    with pytest.raises(TypeError):
+        parser.feed(b"GET /a" + HEAD + b"\r\n")

@@ -174,3 +174,97 @@ async def test_a_request_whose_body_turns_to_garbage_ends_at_once(tmp_path):
         assert (await wire.answer()).status == 400
         await until(lambda: h.api.active == 0)
         assert h.notices() == []
+
+
+async def test_a_crowd_of_pipelined_requests_waits_unparsed():
+    """D6, P16: one read holds thousands of small requests; all are answered, in order, some hundreds at a time."""
+    held = asyncio.Event()
+
+    async def work(connection, receive, send):
+        await held.wait()
+        fields = [(b"content-length", str(len(connection.target)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": connection.target})
+
+    async with serving(Application(work), GatewayProtocol) as (port, state), Wire.to(port) as wire:
+        wire.send(b"".join(b"GET /%d" % n + HEAD + b"\r\n" for n in range(3000)))
+        await until(lambda: state.connections)
+        (protocol,) = state.connections
+        await until(lambda: protocol._ahead)
+        assert len(protocol._queue) < 1000
+        held.set()
+        for n in range(3000):
+            assert (await wire.answer()).body == b"/%d" % n
+
+
+async def test_the_last_answer_before_the_end_says_so():
+    """B23: a client that knows does not send another request into a connection that closes."""
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def work(connection, receive, send):
+        begun.set()
+        await go.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with serving(Application(work), GatewayProtocol) as (port, state), Wire.to(port) as wire:
+        wire.send(b"GET /x" + HEAD + b"\r\n")
+        await begun.wait()
+        (protocol,) = state.connections
+        protocol.shutdown()
+        go.set()
+        assert (await wire.answer()).values(b"connection") == [b"close"]
+        assert await wire.closed() == b""
+
+
+async def test_a_client_that_pipelines_gets_its_last_answer():
+    """P16, RFC 9112 §9.6: what stands behind a request that ends the connection is read, so that nothing resets it."""
+
+    async def work(connection, receive, send):
+        head = [(b"content-length", b"100000"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": b"x" * 100_000})
+
+    application = Application(work)
+    async with serving(application, GatewayProtocol) as (port, _), Wire.to(port) as wire:
+        wire.send((b"GET /x" + HEAD + b"\r\n") * 20_000)
+        answer = await wire.answer()
+        assert len(answer.body) == 100_000
+        assert await wire.closed() == b""
+        assert len(application.seen) == 1
+
+
+async def test_an_application_that_fails_is_answered_for():
+    """O2: 500 before the answer's head, a cut connection after it; never silence."""
+
+    async def early(connection, receive, send):
+        raise RuntimeError
+
+    async def late(connection, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError
+
+    async with serving(Application(early), GatewayProtocol) as (port, _), Wire.to(port) as wire:
+        wire.send(b"GET /x" + HEAD + b"\r\n")
+        assert (await wire.answer()).status == 500
+    async with serving(Application(late), GatewayProtocol) as (port, _), Wire.to(port) as wire:
+        wire.send(b"GET /x" + HEAD + b"\r\n")
+        assert not (await wire.closed()).endswith(b"0\r\n\r\n")
+
+
+async def test_the_gateways_own_paths_are_as_strict(tmp_path):
+    """P2, P6, P7, D1: under the prefix nothing is forwarded, and nothing malformed is answered as if it were not."""
+    heads = {
+        b"GET /_gateway/x HTTP/1.1\r\n\r\n": 400,
+        b"GET /_gateway/x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n": 400,
+        b"GET /_gateway/x HTTP/1.1\r\nHost: u@a\r\n\r\n": 400,
+        b"GET /_gateway/x#f" + HEAD + b"\r\n": 400,
+        b"TRACE /_gateway/x" + HEAD + b"\r\n": 501,
+        b"GET /_gateway/x" + HEAD + b"a: b\r\n" * 200 + b"\r\n": 431,
+        b"GET /_gateway/x" + HEAD + b"\r\n": 404,
+    }
+    async with house(tmp_path) as h:
+        for data, status in heads.items():
+            async with Wire.to(h.port) as wire:
+                wire.send(data)
+                assert (await wire.answer()).status == status, data

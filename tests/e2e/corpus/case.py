@@ -44,8 +44,8 @@ class Case:
     """The final status of each answer, in order."""
     seen: tuple[Seen, ...] = ()
     """What reaches the upstream whole, in order."""
-    closes: bool | None = True
-    """Nothing behind these bytes is read as a request; False: the next request is answered; None: either."""
+    closes: bool = True
+    """Nothing behind these bytes is read as a request; False: the next request is answered."""
     interim: tuple[int, ...] = ()
     """The 1xx that the client gets."""
     unlike: tuple[str, ...] = ()
@@ -62,11 +62,19 @@ class Case:
         return self.sent + (SMUGGLED if self.closes else NEXT)
 
     @property
-    def outcomes(self) -> list[tuple[tuple[int, ...], tuple[Seen, ...]]]:
-        """Every answer's status with everything that the upstream sees, what follows the row's bytes included."""
-        ends = (self.answers, self.seen)
-        goes_on = ((*self.answers, 200), (*self.seen, Seen(b"/next")))
-        return [goes_on, ends] if self.closes is None else [ends if self.closes else goes_on]
+    def statuses(self) -> tuple[int, ...]:
+        """Of every answer, that to the next request with them."""
+        return self.answers if self.closes else (*self.answers, 200)
+
+    @property
+    def arrivals(self) -> tuple[Seen, ...]:
+        """Everything that the upstream sees."""
+        return self.seen if self.closes else (*self.seen, Seen(b"/next"))
+
+    def at(self, server: str) -> tuple[tuple[int, ...], tuple[Seen, ...]]:
+        """``statuses`` and ``arrivals``, with that server as the upstream."""
+        status = dict(self.theirs).get(server)
+        return (self.statuses, self.arrivals) if status is None else ((status, 200), (Seen(b"/next"),))
 
     @property
     def accepted(self) -> bool:

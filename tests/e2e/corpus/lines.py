@@ -129,12 +129,17 @@ REQUEST_LINES = [
             ("CONNECT", _line(b"CONNECT gateway.example:443 HTTP/1.1")),
             ("CONNECT with a path", _line(b"CONNECT /x HTTP/1.1")),
             ("TRACE", _line(b"TRACE /x HTTP/1.1")),
+        ],
+        status=501,
+    ),
+    *refused(
+        "P7",
+        [
             ("an unknown method", _line(b"COW /x HTTP/1.1")),
             ("a method in lower case", _line(b"get /x HTTP/1.1")),
             ("a method with more behind", _line(b"GETX /x HTTP/1.1")),
             ("a long method", _line(b"X" * 300 + b" /x HTTP/1.1")),
         ],
-        status=501,
     ),
 ]
 

@@ -30,7 +30,7 @@ _BAD = {
     "a signed length": (post(b"Content-Length: +5", body=b"hello"), 400),
     "garbage": (b"\x00\xff garbage\r\n\r\n", 400),
     "CONNECT": (head(line=b"CONNECT gateway.example:443 HTTP/1.1"), 501),
-    "an unknown method": (head(line=b"COW /x HTTP/1.1"), 501),
+    "an unknown method": (head(line=b"COW /x HTTP/1.1"), 400),
     "a head without end": (head(b"X-A: " + b"x" * 400_000), 431),
 }
 

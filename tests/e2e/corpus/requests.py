@@ -62,9 +62,9 @@ FLAWS = [
     Flaw("another version", line=(b"HTTP/1", b"HTTP/2"), statuses=frozenset({400, 505})),
     Flaw("another protocol", line=(b"HTTP/1", b"HTCPCP/1")),
     Flaw("an odd method", line=(b" ", b"\x00 "), statuses=frozenset({400})),
-    Flaw("an unknown method", line=(b" ", b"COW "), statuses=frozenset({400, 501})),
-    Flaw("a head too large", lines=(b"Connection: close", b"X-A: " + b"x" * 70_000), statuses=frozenset({431})),
-    Flaw("too many fields", lines=(b"Connection: close", *[b"X-A: b"] * 101), statuses=frozenset({431})),
+    Flaw("an unknown method", line=(b" ", b"COW "), statuses=frozenset({400})),
+    Flaw("a head too large", lines=(b"X-A: " + b"x" * 70_000,), statuses=frozenset({431})),
+    Flaw("too many fields", lines=(b"X-A: b",) * 101, statuses=frozenset({431})),
     Flaw("a target too long", line=(b" HTTP/", b"x" * 17_000 + b" HTTP/"), statuses=frozenset({414})),
     Flaw("a size that is none", tail=(b"0", b"0x0")),
     Flaw("a bare LF in the framing", tail=(b"\r\n", b"\n")),
@@ -197,7 +197,7 @@ def requests(draw: st.DrawFn, flaw: Flaw | None = None) -> Request:
     fields, body = draw(making.fields()), draw(_MAY_BODY)
     chunked = draw(_MAY_CHUNKS) if body is not None and routine["version"] == b"1.1" else None
     if flaw is not None and flaw.tail:
-        routine["version"], body, chunked = b"1.1", body or b"", chunked or draw(making.chunkings())
+        routine["version"], body, chunked = b"1.1", body or b"x", chunked or draw(making.chunkings())
     return Request(
         # How much of a HEAD was understood decides whether its refusal has a body.
         method=draw(_ANY_METHOD[flaw is None and body is None]),
