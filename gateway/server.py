@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import uvicorn
 import uvloop
+from uvicorn.server import ServerState
 
 from gateway import log
 from gateway.app import build
@@ -24,6 +25,13 @@ from gateway.settings import listening, pools
 _BACKLOG = 4096
 
 
+class GatewayState(ServerState):
+    """uvicorn's, shared by all connections."""
+
+    draining = False
+    """The server takes leave: a connection that is only just made serves one request at most (B23)."""
+
+
 class GatewayServer(uvicorn.Server):
     """uvicorn's, with signals that end in status 0 instead of being raised again."""
 
@@ -32,6 +40,7 @@ class GatewayServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, emit: Emit, *, handshake_timeout: float) -> None:
         """Args: handshake_timeout: how long a TLS handshake may take; seconds."""
         super().__init__(config)
+        self.server_state = self._shared = GatewayState()
         self._emit = emit
         self._handshake_timeout = handshake_timeout
 
@@ -70,6 +79,7 @@ class GatewayServer(uvicorn.Server):
         """Listen on ``sockets``: as uvicorn's own, but for the time that a TLS handshake may take (D2)."""
         await self.lifespan.startup()
         if self.lifespan.should_exit:
+            print("gateway: the start failed; the log says why", file=sys.stderr)  # noqa: T201
             self.should_exit = True
             return
         config, loop = self.config, asyncio.get_running_loop()
@@ -85,6 +95,11 @@ class GatewayServer(uvicorn.Server):
             for sock in sockets or []
         ]
         self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain."""
+        self._shared.draining = True
+        await super().shutdown(sockets=sockets)
 
 
 class _AnnouncedServer(GatewayServer):

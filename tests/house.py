@@ -205,6 +205,7 @@ class _Prompt(server.GatewayServer):
             await asyncio.sleep(0.005)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._shared.draining = True
         state = self.server_state
         for listener in (*self.servers, *(sockets or [])):
             listener.close()

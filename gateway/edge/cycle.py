@@ -136,7 +136,7 @@ class Cycle:
 
     async def receive(self) -> Message:
         """ASGI 3. One reader at a time."""
-        if not self._told and not self.started and not self.lost:
+        if not (self._told or self.started or self.lost or self.failure):
             self._told = True
             if self._more and self._expects():
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

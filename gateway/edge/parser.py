@@ -18,7 +18,7 @@ import httptools
 
 from gateway.core import errors
 from gateway.core.errors import GatewayError
-from gateway.core.headers import Headers
+from gateway.core.headers import Headers, tokens
 from gateway.core.heads import Limits
 from gateway.edge.raw_head import RawHead
 
@@ -32,6 +32,11 @@ _UNKNOWN_METHOD = errors.BAD_REQUEST.because(
     "The request does not begin with a method that the gateway knows, such as GET or POST. Correct it."
 )
 _INEXACT_LINE = errors.BAD_REQUEST.because("The request line is not well-formed HTTP/1.1. Correct it.")
+
+
+def _closes(headers: Headers) -> bool:
+    """RFC 9112 §9.3: ``close`` wins over ``keep-alive``; llhttp has it the other way round for HTTP/1.0."""
+    return b"close" in tokens(headers, b"connection")
 
 
 class Sink(Protocol):
@@ -220,7 +225,7 @@ class RequestParser:
         if self.method == "CONNECT":
             raise GatewayError(errors.METHOD_NOT_SUPPORTED)
         self.headers, self._fields = self._fields, []  # those that come now are trailers
-        self.persists = http.should_keep_alive()
+        self.persists = http.should_keep_alive() and (self.version == "1.1" or not _closes(self.headers))
         self._skip = http.should_upgrade() and any(n in _FRAMING for n, _ in self.headers)
         self._raw.complete(self.headers)
         self.partial, self.in_body = False, True

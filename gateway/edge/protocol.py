@@ -27,7 +27,7 @@ from gateway.edge.sending import Sending
 from gateway.edge.transport import ClientTransport
 
 _SHORT = 1.0
-"""Seconds of lingering for who was too slow, and for some of those who are too many (B27)."""
+"""Seconds of lingering for who was too slow, for some of those who are too many (B27), and while we drain."""
 _LINGERING = 32
 """Refused for being too many, and lingering: at once, so many. They hold what we are short of."""
 _SLICE = 16 * 1024
@@ -79,6 +79,7 @@ class GatewayProtocol(asyncio.Protocol):
         self._transport = ClientTransport(plain, loop, sending)
         self._place = Place.of(plain, self._root_path, self._app_state)
         self._clock = ClientTime(loop, settings, self._late)
+        self._draining = getattr(self._state, "draining", False)  # uvicorn's walk over the connections is past
         most = settings.max_connections
         self._connections.add(self)
         if 0 < most < len(self._connections):
@@ -117,7 +118,12 @@ class GatewayProtocol(asyncio.Protocol):
         self._time()
 
     def eof_received(self) -> None:
-        """The client has closed its side: it has left (nginx's reading too). asyncio closes ours."""
+        """The client has closed its side: it has left (nginx's reading too). asyncio then closes ours."""
+        if self._queue and self._queue[0].started:
+            self._queue[0].abort()  # a plain end would make its part of the answer look complete (P15)
+        else:
+            self._transport.close()
+            self._lose()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         """The connection is over."""
@@ -125,6 +131,10 @@ class GatewayProtocol(asyncio.Protocol):
         self._clock.end()
         self._transport.let_go()
         self._parser.close()
+        self._lose()
+
+    def _lose(self) -> None:
+        """Nobody waits for the answers any more."""
         while self._queue:
             self._queue.popleft().lose()
 
@@ -141,7 +151,7 @@ class GatewayProtocol(asyncio.Protocol):
         self._draining = True
         if self._queue:
             self._queue[-1].keep_alive = False
-        elif self._incoming is None:
+        else:
             self._close()
 
     # The parser's sink.
@@ -268,7 +278,7 @@ class GatewayProtocol(asyncio.Protocol):
         settings, refusal = self._settings, self._refusal
         if refusal is errors.OVERLOADED and len(self._connections) > settings.max_connections + _LINGERING:
             return None
-        if refusal in (errors.OVERLOADED, errors.REQUEST_TIMEOUT):
+        if self._draining or refusal in (errors.OVERLOADED, errors.REQUEST_TIMEOUT):
             return min(_SHORT, settings.linger)
         behind = self._queue or self._ahead or self._parser.partial or self._parser.held or self._transport.paused
         return settings.linger if behind or self._incoming is not None or refusal is not None else None

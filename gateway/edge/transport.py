@@ -6,6 +6,7 @@ read, and dropped, until it ends or has had its time.
 """
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Callable
@@ -107,7 +108,8 @@ class ClientTransport:
         self._until = self._loop.time() + linger
         self.resume()
         if transport.can_write_eof():  # TLS cannot; there the client has to go by the answer's own end
-            transport.write_eof()
+            with contextlib.suppress(OSError):  # the client has reset the connection; asyncio's own loop says so
+                transport.write_eof()
         self._lingering = self._loop.call_later(min(linger, _SILENCE), self._end)
 
     def heard(self) -> None:

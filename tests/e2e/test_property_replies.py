@@ -90,7 +90,7 @@ def test_a_broken_answer_is_seen_to_be_one(line, flaw):
     """P15, P17, B17: 502, or a body that breaks off; and nothing of it in the next answer."""
 
     @searching(6)
-    @given(reply=replies(flaw), cuts=making.cuts(), version=VERSIONS)
+    @given(reply=replies(flaw), cuts=making.cuts(), version=st.sampled_from([b"1.1", b"1.0"]))
     def search(reply, cuts, version):
         line.engine.run(_example(line, reply, cuts, version))
 

@@ -268,3 +268,65 @@ async def test_the_gateways_own_paths_are_as_strict(tmp_path):
             async with Wire.to(h.port) as wire:
                 wire.send(data)
                 assert (await wire.answer()).status == status, data
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_a_client_that_closes_its_side_has_left(version):
+    """B22, P15: its request ends at once, and its part of the answer does not look complete."""
+    told, begun = asyncio.Event(), asyncio.Event()
+
+    async def work(connection, receive, send):
+        connection.on_lost = told.set
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        begun.set()
+        await told.wait()
+
+    async with serving(Application(work), GatewayProtocol) as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /x HTTP/" + version + b"\r\nHost: a\r\n\r\n")
+        await begun.wait()
+        writer.write_eof()
+        async with asyncio.timeout(30):
+            await told.wait()
+            try:
+                assert not (await reader.read()).endswith(b"0\r\n\r\n")
+            except ConnectionResetError:
+                pass  # RST says it as well
+            else:
+                assert version == b"1.1"
+        writer.close()
+        await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
+
+
+async def test_a_connection_made_during_the_drain_serves_one_request():
+    """B23: uvicorn has walked over its connections by then; a TLS handshake may end after that."""
+    async with serving(Application(), GatewayProtocol) as (port, state):
+        state.draining = True
+        async with Wire.to(port) as wire:
+            wire.send(b"GET /x" + HEAD + b"\r\n")
+            assert (await wire.answer()).values(b"connection") == [b"close"]
+            assert await wire.closed() == b""
+
+
+async def test_an_old_client_that_says_close_is_closed():
+    """RFC 9112 §9.3: whatever else it says."""
+    async with serving(Application(), GatewayProtocol) as (port, _), Wire.to(port) as wire:
+        wire.send(b"GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        assert (await wire.answer()).values(b"connection") == [b"keep-alive"]
+        wire.send(b"GET /x HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n")
+        assert (await wire.answer()).values(b"connection") == [b"close"]
+        assert await wire.closed() == b""
+
+
+async def test_nobody_is_told_to_go_on_after_a_refusal():
+    """P13: the body was malformed before it was asked for."""
+
+    async def work(connection, receive, send):
+        await until(lambda: connection.failure)
+        assert (await receive())["type"] == "http.disconnect"
+
+    async with serving(Application(work), GatewayProtocol) as (port, _), Wire.to(port) as wire:
+        wire.send(b"POST /x" + HEAD + b"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        answer = await wire.answer()
+        assert (answer.status, answer.informational) == (400, [])
