@@ -52,8 +52,9 @@ class RawHead:
         self._alone = alone
         self.plain = alone and not self._pieces
         if not alone:
-            self._lead = self._before
             self._pieces = []
+        if not self._pieces:
+            self._lead = self._before
 
     def unfinished(self) -> None:
         """The bytes at hand are over, and the head is not (D1, D6).
@@ -69,6 +70,8 @@ class RawHead:
 
     def blank(self) -> None:
         """The bytes at hand were empty lines and nothing else. Raises: GatewayError: not again."""
+        if not self._pieces:
+            self._lead = self._before
         self._pieces.append(self.data)
         if len(self._pieces) > _BLANKS or len(self.data) > 2 * _BLANKS:
             raise GatewayError(errors.BAD_REQUEST)
@@ -77,6 +80,8 @@ class RawHead:
         """The request begins with ``line``, after nothing or after whole empty lines (RFC 9112 §2.2)."""
         raw = b"".join([*self._pieces, self.data]) if self._pieces else self.data
         if self._alone:
+            if raw.startswith(b"\n") and self._lead.endswith(b"\r"):  # an empty line, cut in two
+                raw = raw[1:]
             found = re.match(rb"(?:\r\n)*" + re.escape(line), raw)
             if found and not self._pieces:
                 self.at = found.end()
@@ -84,8 +89,9 @@ class RawHead:
         return self._follows(line, raw)
 
     def _follows(self, line: bytes, raw: bytes) -> bool:
-        """``line`` stands behind another request. Each search begins where the last one ended, so that a read full
-        of requests is walked through once.
+        """``line`` stands among the bytes behind another request, for all that can be told.
+
+        Each search begins where the last one ended, so that a read full of requests is walked through once.
         """
         # A body that a length ended is followed by whatever came next, not by the end of a line.
         length = any(name == b"content-length" for name, _ in self.last)

@@ -139,6 +139,8 @@ class ResponseParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         """One field, of the head or of the trailers."""
         if not self.ready:
+            if value[-1:] <= b" ":  # llhttp leaves the blanks at a value's end; this is cheap before exact
+                value = value.rstrip(b" \t")
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:

@@ -47,7 +47,7 @@ async def test_requests_at_once_use_as_many_connections_and_no_more(tmp_path):
 
 
 async def test_pipelined_requests_are_answered_in_order(tmp_path):
-    """P11: each with its own body, and each after the one before it."""
+    """P16: each with its own body, and each after the one before it."""
     async with house(tmp_path) as h:
         pair = h.login()
         requests = [
@@ -106,7 +106,7 @@ CONTINUE = (b"Expect", b"100-continue")
 
 
 async def test_a_client_that_waits_is_told_to_go_on(tmp_path):
-    """P11: RFC 9110 §10.1.1; the body is then forwarded as any other, and Expect is not."""
+    """P13: RFC 9110 §10.1.1; the body is then forwarded as any other, and Expect is not."""
     async with house(tmp_path) as h, connected(h) as client:
         await client.send(head_bytes("POST", "/echo", h.login(), [CONTINUE, (b"Content-Length", b"100000")]))
         assert (await client.exactly(25)) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -119,7 +119,7 @@ async def test_a_client_that_waits_is_told_to_go_on(tmp_path):
 
 @pytest.mark.parametrize("framing", [(b"Content-Length", b"100000"), (b"Transfer-Encoding", b"chunked")])
 async def test_a_client_that_is_refused_is_not_told_to_go_on(tmp_path, framing):
-    """P11: no 100 for a token that is refused; whether the body follows is unknown, so the connection ends."""
+    """P13: no 100 for a token that is refused; whether the body follows is unknown, so the connection ends."""
     async with house(tmp_path) as h, connected(h) as client:
         await client.send(head_bytes("POST", "/echo", ("not-a-token", None), [CONTINUE, framing]))
         answer = await client.answer()
@@ -141,7 +141,7 @@ async def test_a_client_that_waits_for_an_api_that_is_away_is_not_told_to_go_on(
 
 
 async def test_an_empty_body_needs_no_permission(tmp_path):
-    """P11: RFC 9110 §10.1.1: no 100 where nothing follows."""
+    """P13: RFC 9110 §10.1.1: no 100 where nothing follows."""
     async with house(tmp_path) as h, connected(h) as client:
         await client.send(head_bytes("POST", "/echo", h.login(), [CONTINUE, (b"Content-Length", b"0")]))
         answer = await client.answer()
@@ -150,7 +150,7 @@ async def test_an_empty_body_needs_no_permission(tmp_path):
 
 
 async def test_an_http_1_0_client_is_never_told_to_go_on(tmp_path):
-    """P11: RFC 9110 §10.1.1: it does not know interim answers."""
+    """P13: RFC 9110 §10.1.1: it does not know interim answers."""
     async with house(tmp_path) as h:
         head = head_bytes("POST", "/echo", h.login(), [CONTINUE, (b"Content-Length", b"4")], version="1.0")
         answer = await exchange(h, head + b"body")

@@ -310,3 +310,17 @@ def test_a_mistake_of_ours_is_not_the_clients():
     parser._sink_request = None
     with pytest.raises(TypeError):
         parser.feed(b"GET /a" + HEAD + b"\r\n")
+
+
+@pytest.mark.parametrize("blank", [b"\r\n", b"\r\n\r\n"])
+def test_empty_lines_between_requests_may_be_cut_anywhere(blank):
+    """RFC 9112 §2.2: old clients send one behind a body; where TCP cuts it is nobody's business."""
+    first = b"POST /1" + HEAD + b"Content-Length: 5\r\n\r\nhello"
+    data = first + blank + b"GET /2" + HEAD + b"\r\n" + blank + b"GET /3" + HEAD + b"\r\n"
+    for at in range(len(first) - 2, len(data)):
+        for size in (1, 2, 7):
+            sink, parser = reading()
+            for piece in (data[:at], data[at : at + size], data[at + size :]):
+                if piece:
+                    parser.feed(piece)
+            assert sink.ended == 3

@@ -198,3 +198,9 @@ def test_only_a_body_without_framing_ends_with_the_connection():
     assert not parse(R + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n")[0].eof()
     assert not parse(R + b"X: a\r\n")[0].eof()
     assert not parse(CONTINUE)[0].eof()
+
+
+def test_blanks_at_a_values_end_are_not_the_values():
+    """P10: RFC 9112 §5.1."""
+    parser, _ = parse(b"HTTP/1.1 200 OK\r\nX-A: \t1 \t\r\nX-B:\r\nX-C:  \r\nContent-Length: 0\r\n\r\n")
+    assert parser.headers == [(b"X-A", b"1"), (b"X-B", b""), (b"X-C", b""), (b"Content-Length", b"0")]
