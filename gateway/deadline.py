@@ -40,6 +40,11 @@ class Deadline:
             self._timer.cancel()
             self._timer = None
 
+    def close(self) -> None:
+        """``cancel``, for good: whoever waited is let go too."""
+        self.cancel()
+        self._expired = _nothing
+
     def _fired(self) -> None:
         self._timer = None
         if self._at is None:
@@ -49,3 +54,7 @@ class Deadline:
             return
         self._at = None
         self._expired()
+
+
+def _nothing() -> None:
+    """Nobody waits."""

@@ -157,7 +157,6 @@ def settings(config: Config, application: object, *, max_connections: int = 0) -
         proxy_headers=False,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=config.server.idle_timeout,  # type: ignore[arg-type]  # asyncio takes fractions too
         timeout_graceful_shutdown=config.server.shutdown_timeout,  # type: ignore[arg-type]  # the same
         backlog=_BACKLOG,
         ssl_certfile=str(tls.cert) if tls is not None else None,

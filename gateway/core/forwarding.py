@@ -101,11 +101,8 @@ class Forwarding:
 
 
 def _fields(chain: list[bytes], scheme: bytes, host: bytes) -> list[Header]:
-    return [
-        (b"x-forwarded-for", b", ".join(chain)),
-        (b"x-forwarded-proto", scheme),
-        (b"x-forwarded-host", host),
-    ]
+    fields = [(b"x-forwarded-for", b", ".join(chain)), (b"x-forwarded-proto", scheme)]
+    return [*fields, (b"x-forwarded-host", host)] if host else fields  # HTTP/1.0 may have none
 
 
 def _elements(value: bytes) -> list[dict[bytes, bytes]] | None:

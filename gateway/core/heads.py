@@ -20,7 +20,7 @@ _READ = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on what a client may send; bytes, but for the count; 0: any."""
+    """Bounds on what a client may send; bytes, but for the count. Of fields and of a body, 0 is any."""
 
     header_bytes: int = 32 * 1024
     header_fields: int = 100

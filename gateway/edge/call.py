@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.core import errors
+from gateway.core.cors import origin_of
 from gateway.core.credentials import Carried
 from gateway.core.errors import ClientGone, GatewayError, Problem
 from gateway.core.forwarding import Forwarding, Peer
@@ -181,7 +182,7 @@ class Call:
         self._early = problem
         fit, fields = self._settings.fittings, self._scope["headers"]
         headers, body = fit.problems.render(problem, self._request_id)
-        headers += fit.cors.for_problem(self._upstream, next(iter(values(fields, b"origin")), None))
+        headers += fit.cors.for_problem(self._upstream, origin_of(fields))
         if problem.code not in _WELL_FRAMED or values(fields, b"expect"):
             headers.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": problem.status, "headers": headers})

@@ -20,7 +20,7 @@ from gateway.edge.listener import ListenerSettings
 class ClientTime:
     """One connection's clock: calls ``late`` when the client has taken too long."""
 
-    __slots__ = ("_deadline", "_in_head", "_loop", "_pace", "_settings", "end")
+    __slots__ = ("_deadline", "_in_head", "_loop", "_pace", "_settings")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, settings: ListenerSettings, late: Callable[[], None]
@@ -30,8 +30,10 @@ class ClientTime:
         self._deadline = Deadline(loop, late)
         self._in_head = False
         self._pace: Pace | None = None
-        self.end = self._deadline.cancel
-        """The connection is over."""
+
+    def end(self) -> None:
+        """The connection is over, or on its way there."""
+        self._deadline.close()
 
     def head(self) -> None:
         """The client is to send a head; its time runs from the first call on."""

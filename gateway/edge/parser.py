@@ -167,12 +167,11 @@ class RequestParser:
         """Nothing more will be read. The C parser refers back to this one, and this one to the connection."""
         del self._http, self._sink_request, self._sink_body, self._sink_end
 
-    def proceed(self) -> None:
-        """The upgrade was not taken up: what was held is HTTP. Raises like ``feed``."""
+    def proceed(self) -> bytes:
+        """The upgrade was not taken up: what was held is HTTP, and to be fed again."""
         held, self.held = self.held, None
         self._http = self._parser()
-        if held:
-            self.feed(held)
+        return held or b""
 
     def _read_on(self) -> None:
         """Another parser, in the state in which this one should be: at the beginning of the body."""
@@ -256,6 +255,8 @@ class RequestParser:
         self._sink_end()
 
     def _check_trailers(self) -> None:
+        if self._too_many_trailers():
+            raise GatewayError(errors.HEADERS_TOO_LARGE)
         trailers, self._fields = self._fields, []
         if any(name in _HEEDED for name, _ in trailers):
             raise GatewayError(errors.BAD_REQUEST.because("A trailer may not govern the connection. Leave it out."))

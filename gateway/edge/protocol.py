@@ -151,7 +151,7 @@ class GatewayProtocol(asyncio.Protocol):
         self._draining = True
         if self._queue:
             self._queue[-1].keep_alive = False
-        else:
+        elif not self._parser.partial:
             self._close()
 
     # The parser's sink.
@@ -191,6 +191,8 @@ class GatewayProtocol(asyncio.Protocol):
         task.add_done_callback(tasks.discard)
 
     async def _run(self, cycle: Cycle, scope: dict[str, Any]) -> None:
+        if self._transport.write_paused:  # the answers before this one are not read: ask for no more (D4)
+            await self._transport.drain()
         try:  # noqa: SIM105  # suppress() is slower
             await self._app(scope, cycle.receive, cycle.send)
         except Exception:  # noqa: BLE001, S110  # the application reports its own
@@ -235,17 +237,8 @@ class GatewayProtocol(asyncio.Protocol):
         if self._parser.partial:
             self._clock.head()
         self._transport.resume()
-        if self._parser.held is not None:
-            self._proceed()
-
-    def _proceed(self) -> None:
-        """The upgrade was not taken up, so what stands behind it is the next request."""
-        try:
-            self._parser.proceed()
-        except GatewayError as error:
-            self._malformed(error.problem)
-        else:
-            self._time()
+        if self._parser.held is not None:  # the upgrade was not taken up: what stands behind it is a request
+            self._ahead = self._parser.proceed() + self._ahead
 
     # What is no request, and the end.
 
@@ -278,10 +271,11 @@ class GatewayProtocol(asyncio.Protocol):
         settings, refusal = self._settings, self._refusal
         if refusal is errors.OVERLOADED and len(self._connections) > settings.max_connections + _LINGERING:
             return None
-        if self._draining or refusal in (errors.OVERLOADED, errors.REQUEST_TIMEOUT):
-            return min(_SHORT, settings.linger)
         behind = self._queue or self._ahead or self._parser.partial or self._parser.held or self._transport.paused
-        return settings.linger if behind or self._incoming is not None or refusal is not None else None
+        if not behind and self._incoming is None and refusal is None:
+            return None
+        hurry = self._draining or refusal in (errors.OVERLOADED, errors.REQUEST_TIMEOUT)
+        return min(_SHORT, settings.linger) if hurry else settings.linger
 
     def _quit(self) -> None:
         self._clock.end()

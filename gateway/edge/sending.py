@@ -41,7 +41,7 @@ class Sending:
         self._stalled = stalled
         self._pace = Pace(self._patience, self._rate)
         self._pace.spent(self._loop.time())
-        self._waiting = self._unread()
+        self._waiting = self.unread()
         self._deadline = Deadline(self._loop, self._look)
         self._deadline.set(self._patience)
 
@@ -55,7 +55,7 @@ class Sending:
         pace, deadline = self._pace, self._deadline
         if pace is None or deadline is None:
             return
-        waiting = self._unread()
+        waiting = self.unread()
         pace.moved(max(self._waiting - waiting, 0))
         self._waiting = waiting
         left = pace.spent(self._loop.time())
@@ -65,8 +65,8 @@ class Sending:
             self.rest()
             self._stalled()
 
-    def _unread(self) -> int:
-        """Bytes written and not acknowledged, ours and the kernel's."""
+    def unread(self) -> int:
+        """Bytes written and not acknowledged: ours (of TLS, those not encrypted yet) and the kernel's."""
         ours: int = self._transport.get_write_buffer_size()
         sock = self._transport.get_extra_info("socket")
         if sock is None or sock.fileno() < 0:

@@ -119,7 +119,7 @@ class ClientTransport:
     def _end(self) -> None:
         """Unless the client still sends, or reads its answer: how long that may take, ``Sending`` says."""
         left = self._until - self._loop.time()
-        unread = self._transport.get_write_buffer_size() > 0
+        unread = self._sending.unread() > 0
         if unread or (self._heard and left > 0):
             self._heard = False
             self._lingering = self._loop.call_later(_SILENCE if unread else min(left, _SILENCE), self._end)

@@ -35,8 +35,10 @@ async def _connect(connection: Connection, settings: UpstreamSettings, addresses
     connection.plain = settings.tls is None
     *others, last = addresses
     for address in others:
+        # A silent address must not use up the time of those behind it.
         with contextlib.suppress(OSError):
-            return await _connect_to(address, connection, settings)
+            async with asyncio.timeout(settings.connect_timeout / len(addresses)):
+                return await _connect_to(address, connection, settings)
     return await _connect_to(last, connection, settings)
 
 

@@ -1,6 +1,7 @@
 """Our protocol class under uvicorn, with small applications: what is told of the connection, and when."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -330,3 +331,59 @@ async def test_nobody_is_told_to_go_on_after_a_refusal():
         wire.send(b"POST /x" + HEAD + b"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
         answer = await wire.answer()
         assert (answer.status, answer.informational) == (400, [])
+
+
+async def test_answers_that_nobody_reads_hold_back_the_next_requests():
+    """D4, P16: a client that pipelines and does not read costs what waits for it, not what it has asked for."""
+    size, many = 60_000, 500
+
+    async def work(connection, receive, send):
+        head = [(b"content-length", str(size).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": b"x" * size})
+
+    application = Application(work)
+    async with serving(application, GatewayProtocol) as (port, state):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(sock=sock, limit=1024)
+        writer.write((b"GET /x" + HEAD + b"\r\n") * many)
+        await until(lambda: state.connections and next(iter(state.connections))._transport.write_paused)
+        (protocol,) = state.connections
+        seen = len(application.seen)
+        waiting = protocol._transport._transport.get_write_buffer_size()
+        assert waiting < 64 * 1024 + 2 * size
+        assert seen < many
+        answers = 0
+        async with asyncio.timeout(60):
+            while answers < many:
+                await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(size)
+                answers += 1
+        assert len(application.seen) == many
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_what_stands_behind_an_upgrade_is_read_two_ahead_too():
+    """D6: an upgrade that nobody takes up hides nothing."""
+    held = asyncio.Event()
+
+    async def work(connection, receive, send):
+        await held.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    upgrade = b"GET /up" + HEAD + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+    async with serving(Application(work), GatewayProtocol) as (port, state), Wire.to(port) as wire:
+        wire.send(upgrade + b"".join(b"GET /%d" % n + HEAD + b"\r\n" for n in range(2000)))
+        held.set()
+        assert (await wire.answer()).status == 200
+        held.clear()
+        (protocol,) = state.connections
+        assert len(protocol._queue) < 1000
+        held.set()
+        for _ in range(2000):
+            assert (await wire.answer()).status == 200
