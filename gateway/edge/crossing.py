@@ -1,6 +1,5 @@
 """Which fields cross the gateway with one request and its answer: the core's rules, applied to one arrival."""
 
-from email.utils import formatdate
 from functools import partial
 
 from gateway.core.cors import origin_of
@@ -9,6 +8,7 @@ from gateway.core.hops import counted
 from gateway.core.tokens import AccessToken
 from gateway.core.websocket import SWITCHING_PROTOCOLS, Handshake
 from gateway.edge.fittings import Arrival, Fittings
+from gateway.edge.http_date import http_date
 from gateway.edge.upstreams import Response
 
 
@@ -56,7 +56,7 @@ def response_fields(
     added = fit.cors.for_answer(target.name, origin, answer, preflight=arrival.preflight)
     added.append(fit.via.member(response.http_version))
     if not values(answer, b"date"):
-        added.append((b"date", formatdate(usegmt=True).encode()))  # RFC 9110 §6.6.1
+        added.append((b"date", http_date()))  # RFC 9110 §6.6.1
     if handshake is not None and response.status == SWITCHING_PROTOCOLS:
         added += handshake.response_fields(answer)
         answer = handshake.without(answer)

@@ -1,10 +1,9 @@
 """OPTIONS requests that the gateway answers in the upstream's place."""
 
-from email.utils import formatdate
-
 from gateway.core.headers import Headers, is_preflight
 from gateway.core.hops import forwards_left
 from gateway.edge.cors import Cors
+from gateway.edge.http_date import http_date
 
 
 def own_answer(cors: Cors, headers: Headers) -> Headers | None:
@@ -16,4 +15,4 @@ def own_answer(cors: Cors, headers: Headers) -> Headers | None:
     fields = cors.preflight(headers) if is_preflight("OPTIONS", headers) else None
     if fields is None and forwards_left(headers) == 0:
         fields = []
-    return None if fields is None else [(b"date", formatdate(usegmt=True).encode()), *fields]
+    return None if fields is None else [(b"date", http_date()), *fields]

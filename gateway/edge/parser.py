@@ -129,6 +129,8 @@ class RequestParser:
             self.held += data
             return
         boundary = self._boundary = not (self.partial or self.in_body)
+        if boundary and not self.persists:
+            return  # nothing after the last request is one (RFC 9112 §9.6)
         self._begun = False
         self._silent += len(data)
         self._raw.feed(data)

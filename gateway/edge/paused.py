@@ -35,6 +35,11 @@ class PausedWatch:
             self._timer.cancel()
             self._timer = None
 
+    def close(self) -> None:
+        """The connection is over; who was to be called is let go."""
+        self.resumed()
+        self._gone = _nobody
+
     def _look(self) -> None:
         self._timer = None
         sock = self._transport.get_extra_info("socket")
@@ -46,3 +51,7 @@ class PausedWatch:
             self._gone()
         else:
             self.paused()
+
+
+def _nobody() -> None:
+    """There is nothing left to tell."""

@@ -2,10 +2,10 @@
 
 import json
 import math
-from email.utils import formatdate
 
 from gateway.core.errors import Problem
 from gateway.core.headers import Headers
+from gateway.edge.http_date import http_date
 
 
 class Problems:
@@ -21,7 +21,7 @@ class Problems:
         body = json.dumps(self._document(problem, request_id), ensure_ascii=False).encode()
         media = b"application/json" if self._result else b"application/problem+json"
         headers = [
-            (b"date", formatdate(usegmt=True).encode()),
+            (b"date", http_date()),
             (b"content-type", media),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),

@@ -193,6 +193,10 @@ class GatewayProtocol(asyncio.Protocol):
     async def _run(self, cycle: Cycle, scope: dict[str, Any]) -> None:
         if self._transport.write_paused:  # the answers before this one are not read: ask for no more (D4)
             await self._transport.drain()
+        if not cycle.lost:
+            await self._answer(cycle, scope)
+
+    async def _answer(self, cycle: Cycle, scope: dict[str, Any]) -> None:
         try:  # noqa: SIM105  # suppress() is slower
             await self._app(scope, cycle.receive, cycle.send)
         except Exception:  # noqa: BLE001, S110  # the application reports its own

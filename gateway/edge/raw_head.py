@@ -4,8 +4,6 @@ llhttp does not say where in its bytes a request begins. For the first request w
 shares its bytes with another before it can be looked for only by what stands before it.
 """
 
-import re
-
 from gateway.core import errors
 from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
@@ -82,10 +80,10 @@ class RawHead:
         if self._alone:
             if raw.startswith(b"\n") and self._lead.endswith(b"\r"):  # an empty line, cut in two
                 raw = raw[1:]
-            found = re.match(rb"(?:\r\n)*" + re.escape(line), raw)
-            if found and not self._pieces:
-                self.at = found.end()
-            return bool(found)
+            blanks = len(raw) - len(raw.lstrip(b"\r\n"))
+            if not self._pieces:
+                self.at = blanks + len(line)
+            return raw[:blanks] == b"\r\n" * (blanks // 2) and raw.startswith(line, blanks)
         return self._follows(line, raw)
 
     def _follows(self, line: bytes, raw: bytes) -> bool:

@@ -51,6 +51,11 @@ class Sending:
             self._deadline.cancel()
         self._deadline = self._pace = None
 
+    def close(self) -> None:
+        """The connection is over; who was to be called is let go."""
+        self.rest()
+        self._stalled = None
+
     def _look(self) -> None:
         pace, deadline = self._pace, self._deadline
         if pace is None or deadline is None:

@@ -140,8 +140,8 @@ class ClientTransport:
     def let_go(self) -> asyncio.Transport:
         """The connection is over, or somebody else's."""
         self.closing = True
-        self._sending.rest()
-        self._watch.resumed()
+        self._sending.close()
+        self._watch.close()
         if self._lingering is not None:
             self._lingering.cancel()
         self.resume_writing()

@@ -32,9 +32,16 @@ def request_head(method: bytes, target: bytes, headers: Sequence[Header], framin
         lines = field_lines(headers)
     except UnwritableFields:
         raise GatewayError(BAD_REQUEST) from None
+    lowered = lines.lower()
+    # Looked for as substrings first: an ``x-content-length`` is nobody's framing, and rare.
+    if b"content-length:" in lowered or b"transfer-encoding:" in lowered:
+        _check_framing(headers)
+    return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (method, target, lines, framing)
+
+
+def _check_framing(headers: Sequence[Header]) -> None:
     if any(name.lower() in _FRAMING for name, _ in headers):
         raise GatewayError(BAD_REQUEST)
-    return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (method, target, lines, framing)
 
 
 def body_framing(length: int | None) -> bytes:
