@@ -13,6 +13,7 @@ import pytest
 
 from gateway import server
 from gateway.config import load
+from gateway.settings import listening
 from tests.e2e.processes import ROOT, connection, gateway
 from tests.e2e.raw_client import head_bytes
 from tests.house import config_text, defaults
@@ -210,8 +211,9 @@ def test_fractions_of_a_second_count(tmp_path):
     merged = defaults("http://127.0.0.1:9", "http://127.0.0.1:8")
     merged["server"] |= {"shutdown_timeout": "300ms", "idle_timeout": "1500ms"}
     path.write_text(config_text(merged, []))
-    chosen = server.settings(load(path, {}), object())
-    assert (chosen.timeout_graceful_shutdown, chosen.timeout_keep_alive) == (0.3, 1.5)
+    config = load(path, {})
+    assert server.settings(config, object()).timeout_graceful_shutdown == 0.3
+    assert listening(config).idle_timeout == 1.5
 
 
 def test_it_listens_on_ipv6_too(tmp_path, listener):
