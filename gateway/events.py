@@ -30,8 +30,12 @@ class RequestEnded:
     """What a client was told where it was refused; quotes nothing of its request."""
     refreshed: str | None = None
     """The value of ``X-Token-Refreshed``."""
+    client: str = ""
+    """Its address, as far as it can be believed."""
     duration: float = 0.0
     """Seconds."""
+    cut_by: str | None = None
+    """The answer was not completed, by whose fault: ``client``, ``upstream``, or ``gateway`` (shutdown, expiry)."""
     closed_by: str | None = None
     """A WebSocket's: who ended it, ``client``, ``upstream`` or ``gateway``."""
     close_code: int | None = None

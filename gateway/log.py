@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from gateway.core.websocket import SWITCHING_PROTOCOLS
 from gateway.events import Emit, Event, Noticed, RefreshEnded, RequestEnded, place
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -80,16 +81,21 @@ def _printable(_logger: object, _method: str, fields: MutableMapping[str, Any]) 
 
 
 def _heading(event: Event) -> tuple[int, str]:
-    """Every refusal and every refresh is told at ``info`` or above; what merely passed, at ``debug``."""
+    """Refusals, refreshes, WebSockets and what broke off are told at ``info`` or above; what passed at ``debug``."""
     match event:
         case RequestEnded():
-            if event.code is not None:
-                return (logging.WARNING if event.status >= 500 else logging.INFO), "request"  # noqa: PLR2004
-            return (logging.INFO if event.refreshed is not None else logging.DEBUG), "request"
+            return _weight(event), "request"
         case RefreshEnded():
             return (logging.INFO if event.outcome == "granted" else logging.WARNING), "refresh"
         case Noticed():
             return (logging.ERROR if event.alarm else logging.WARNING), "notice"
+
+
+def _weight(event: RequestEnded) -> int:
+    if event.cut_by == "upstream" or (event.code is not None and event.status >= 500):  # noqa: PLR2004
+        return logging.WARNING
+    told = event.code is not None or event.refreshed is not None or event.cut_by == "gateway"
+    return logging.INFO if told or event.status == SWITCHING_PROTOCOLS else logging.DEBUG
 
 
 def _told(event: Event) -> dict[str, object]:

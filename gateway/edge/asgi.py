@@ -58,9 +58,9 @@ class Application:
         else:
             await self._proxy(scope, receive, send)
 
-    def malformed(self, problem: Problem) -> tuple[Headers, bytes]:
-        """The answer to bytes that are no request (``edge.protocol``)."""
-        return self._proxy.malformed(problem)
+    def malformed(self, problem: Problem, client: str) -> tuple[Headers, bytes]:
+        """The answer to bytes of ``client`` that are no request (``edge.protocol``)."""
+        return self._proxy.malformed(problem, client)
 
     async def _lifespan(self, receive: Receive, send: ASGISend) -> None:
         await receive()

@@ -11,7 +11,14 @@ from typing import Any
 from gateway.core import errors
 from gateway.core.cors import origin_of
 from gateway.core.credentials import Carried
-from gateway.core.errors import ClientGone, GatewayError, Problem
+from gateway.core.errors import (
+    ClientGone,
+    GatewayError,
+    Problem,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from gateway.core.forwarding import Forwarding, Peer
 from gateway.core.headers import Headers, is_preflight, values
 from gateway.core.heads import Head, Limits, read_head
@@ -76,6 +83,11 @@ class Call:
         self._route = ""
         self._upstream = ""
         self._decision = "refuse"
+        client = scope.get("client")
+        self._client: str = client[0] if client else "unknown"
+        self._cut_by: str | None = None
+        self._broken: Problem | None = None
+        """Why an answer broke off."""
         self._answered = 0
         """The status of an answer in place of the upstream's; 0: none."""
         self.spoke_untrusted = False
@@ -117,13 +129,18 @@ class Call:
             await self._serve(head, rule, body)
         except asyncio.CancelledError:
             if not watch.gone:
+                self._cut_by = "gateway"
                 self._cut()
                 raise
+            self._cut_by = "client"
             watch.forgive()
         except ClientGone:
-            pass
-        except GatewayError:
-            self._abort()
+            self._cut_by = "client"
+        except (UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable) as error:
+            self._break_off("upstream", error.problem)
+        except GatewayError as error:
+            expired = self._line is not None and self._line.problem is not None
+            self._break_off("gateway" if expired else "client", error.problem)
         except Exception as error:  # noqa: BLE001  # fail closed: a bug never forwards (O2)
             self._settings.emit(fault("internal_error", error, self._request_id))
             await self._fail()
@@ -162,9 +179,8 @@ class Call:
         return known if known is not None else await self._settings.judge.judge(token)
 
     def _peer(self, head: Head) -> Peer:
-        client = self._scope.get("client")
-        address = client[0] if client else "unknown"
-        peer = self._settings.forwarding.read(head.headers, address, self._scope["scheme"], head.host)
+        peer = self._settings.forwarding.read(head.headers, self._client, self._scope["scheme"], head.host)
+        self._client = peer.client
         self.spoke_untrusted = peer.spoke_untrusted
         return peer
 
@@ -203,6 +219,10 @@ class Call:
         else:
             await self._line.refuse(errors.INTERNAL_ERROR)
 
+    def _break_off(self, by: str, problem: Problem) -> None:
+        self._cut_by, self._broken = by, problem
+        self._abort()
+
     def _abort(self) -> None:
         """The head is out and the body cannot be completed: the client must see that (P15)."""
         if self._cycle is None:
@@ -217,7 +237,7 @@ class Call:
     def ended(self) -> RequestEnded:
         """What happened, for log, metric and trace."""
         line = self._line
-        problem = line.problem if line is not None else self._early
+        problem = self._broken or (line.problem if line is not None else self._early)
         refreshed = line.refreshed if line is not None else None
         tunnel = line.tunnel if line is not None else None
         return RequestEnded(
@@ -231,7 +251,9 @@ class Call:
             reason=problem.reason if problem is not None else None,
             detail=problem.detail if problem is not None else None,
             refreshed=refreshed.value if refreshed is not None else None,
+            client=self._client,
             duration=time.monotonic() - self._started,
+            cut_by=self._cut_by,
             closed_by=tunnel.by if tunnel is not None else None,
             close_code=tunnel.code if tunnel is not None else None,
         )

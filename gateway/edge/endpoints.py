@@ -53,4 +53,5 @@ def _ended(request: Request, request_id: str, status: int) -> RequestEnded:
         status=status,
         decision="refuse" if refused else "answer",
         code=errors.NOT_FOUND.code if refused else None,
+        client=request.client.host if request.client else "unknown",
     )

@@ -261,7 +261,8 @@ class GatewayProtocol(asyncio.Protocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Our last word on this connection."""
-        self._transport.write(refusal(self._app, problem))
+        client = self._place.client
+        self._transport.write(refusal(self._app, problem, client[0] if client else "unknown"))
         self._refusal = problem
         self._close()
 

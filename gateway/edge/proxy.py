@@ -43,13 +43,13 @@ class Proxy:
             return False
         return True
 
-    def malformed(self, problem: Problem) -> tuple[Headers, bytes]:
+    def malformed(self, problem: Problem, client: str) -> tuple[Headers, bytes]:
         """Header fields and body of the answer to what never became a request."""
         request_id = os.urandom(16).hex()
-        self._emit_unread(problem, request_id)
+        self._emit_unread(problem, request_id, client)
         return self._settings.fittings.problems.render(problem, request_id)
 
-    def _emit_unread(self, problem: Problem, request_id: str) -> None:
+    def _emit_unread(self, problem: Problem, request_id: str, client: str) -> None:
         if problem is errors.OVERLOADED:
             notice = self._full.happened(time.monotonic())
             if notice is not None:
@@ -63,5 +63,7 @@ class Proxy:
             status=problem.status,
             decision="refuse",
             code=problem.code,
+            detail=problem.detail,
+            client=client,
         )
         self._settings.emit(unread)

@@ -11,15 +11,15 @@ from gateway.core.headers import Headers
 class Answerer(Protocol):
     """An application that has words for what never became a request."""
 
-    def malformed(self, problem: Problem) -> tuple[Headers, bytes]:
-        """Header fields and body of the answer."""
+    def malformed(self, problem: Problem, client: str) -> tuple[Headers, bytes]:
+        """Header fields and body of the answer to ``client``, an address."""
 
 
-def refusal(application: object, problem: Problem) -> bytes:
+def refusal(application: object, problem: Problem, client: str) -> bytes:
     """The whole answer, the last one on its connection (RFC 9112 §2.2)."""
     headers: Headers = [(b"content-length", b"0")]
     body = b""
     if isinstance(application, Answerer):
-        headers, body = application.malformed(problem)
+        headers, body = application.malformed(problem, client)
     fields = [*headers, (b"connection", b"close")]
     return answer_head(problem.status, fields, method="GET", version="1.1", keep_alive=False).data + body

@@ -74,7 +74,8 @@ async def test_a_body_that_turns_to_garbage_ends_its_request(tmp_path):
             await wire.closed()
             assert not wire.raw.endswith(b"0\r\n\r\n")
             assert b"bad_request" not in wire.raw
-        assert [(e.status, e.code) for e in h.requests()] == [(400, "bad_request"), (200, None)]
+        assert [(e.status, e.code) for e in h.requests()] == [(400, "bad_request"), (200, "bad_request")]
+        assert [e.cut_by for e in h.requests()] == [None, "client"]
 
 
 async def test_an_upgrade_that_nobody_takes_up_changes_nothing(tmp_path):
