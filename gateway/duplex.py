@@ -77,6 +77,7 @@ class Duplex(asyncio.Protocol):
         transport.set_protocol(self)
         if transport.is_closing():
             self._ended = True
+            self._chunks += [leftover] if leftover else []
             return
         transport.set_write_buffer_limits(BUFFER)
         if not transport.is_reading():

@@ -81,7 +81,7 @@ def _printable(_logger: object, _method: str, fields: MutableMapping[str, Any]) 
 
 
 def _heading(event: Event) -> tuple[int, str]:
-    """Refusals, refreshes, WebSockets and what broke off are told at ``info`` or above; what passed at ``debug``."""
+    """Refusals, refreshes, WebSockets and what broke off are told at ``info`` or above; what passed, below."""
     match event:
         case RequestEnded():
             return _weight(event), "request"

@@ -198,7 +198,13 @@ def router(config: Config) -> Router:
     """All routes, and the defaults."""
     rules = [_rule(config, route, lane) for lane, route in enumerate(config.routes, 1)]
     confined = any(upstream.url.path for upstream in upstreams(config).values())
-    return Router(rules, Rule(policy=policy(config, None)), confined=confined)
+    return Router(rules, Rule(policy=policy(config, None), lane=_default_lane(config)), confined=confined)
+
+
+def _default_lane(config: Config) -> int:
+    """That of a route which takes all paths of the default upstream: then the defaults have none to share with."""
+    routes = enumerate(config.routes, 1)
+    return next((n for n, r in routes if r.match == "/*" and not r.methods and not r.upstream), 0)
 
 
 def _rule(config: Config, route: Route, lane: int) -> Rule:
@@ -219,7 +225,7 @@ def lanes(config: Config, name: str) -> dict[int, int | None]:
     """The rules that lead to an upstream, by number, each with the most connections that it may hold (D5)."""
     routes = enumerate(config.routes, 1)
     leading = {lane: route.max_connections for lane, route in routes if (route.upstream or "") == name}
-    return leading if name else {0: None, **leading}
+    return leading if name or _default_lane(config) else {0: None, **leading}
 
 
 def upstream(configured: UpstreamConfig, lanes: Mapping[int, int | None]) -> UpstreamSettings:

@@ -65,6 +65,9 @@ def test_check_says_what_a_file_would_do(file):
         "expired       refresh; 401 of the API: invalid_token",
         "client sends  Authorization: Bearer and X-Refresh-Token",
         "client gets   X-Access-Token, X-Refresh-Token, X-Access-Token-Expires-At, X-Token-Refreshed",
+        "limits        as many clients as descriptors allow; 10 s for a head, 30 s without progress of a body",
+        "open streams  keep when their token expires",
+        "CORS          what the API answers",
         (
             "route         GET POST /billing/*: auth optional, without /billing, audience billing, expired: signal, "
             "401 of the API: never, answered within 5 s -> billing"
@@ -72,6 +75,23 @@ def test_check_says_what_a_file_would_do(file):
         "route         any other: auth required -> default upstream",
         "warning       access_token.audience is left out: tokens meant for other APIs are accepted",
     ]
+
+
+def test_check_says_what_becomes_of_streams_and_of_other_origins(file):
+    environ = {
+        "GATEWAY__CORS__ALLOW_ORIGINS": '["https://app.example"]',
+        "GATEWAY__REFRESH__ON_OPEN_STREAM": "close",
+        "GATEWAY__ROUTES__0__MAX_CONNECTIONS": "7",
+        "GATEWAY__SERVER__MAX_CONNECTIONS": "100",
+    }
+    shown = gateway("check", "--config", file, env=environ).stdout
+    for line in (
+        "limits        100 clients; 10 s",
+        "open streams  close when",
+        "CORS          answered for https://app.example",
+        "at most 7 at once",
+    ):
+        assert line in shown
 
 
 def test_check_shows_no_query_of_an_endpoint_and_no_static_key(file):

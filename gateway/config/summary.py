@@ -8,7 +8,7 @@ from gateway.config.model import Config, Route
 
 
 def summary(config: Config) -> Iterator[str]:
-    """Listener, upstreams, authorization server, tokens, routes, warnings."""
+    """Listener, upstreams, authorization server, tokens, limits, streams, routes, warnings."""
     server = config.server
     yield _line("listens on", f"{'https' if server.tls else 'http'}://{server.listen}")
     yield _line("endpoints", f"its own under {server.gateway_prefix}")
@@ -17,6 +17,7 @@ def summary(config: Config) -> Iterator[str]:
         yield _line("upstream", f"{upstream.url} ({name})")
     yield from _auth_server(config)
     yield from _tokens(config)
+    yield from _streams(config)
     yield from _routes(config)
     for warning in config.warnings:
         yield _line("warning", warning)
@@ -56,6 +57,16 @@ def _tokens(config: Config) -> Iterator[str]:
     )
 
 
+def _streams(config: Config) -> Iterator[str]:
+    server, cors = config.server, config.cors
+    most = server.max_connections
+    clients = f"{most} clients" if most else "as many clients as descriptors allow"
+    head, body = f"{server.header_timeout:g} s for a head", f"{server.body_timeout:g} s without progress of a body"
+    yield _line("limits", f"{clients}; {head}, {body}")
+    yield _line("open streams", f"{config.refresh.on_open_stream} when their token expires")
+    yield _line("CORS", "what the API answers" if cors is None else f"answered for {', '.join(cors.allow_origins)}")
+
+
 def _routes(config: Config) -> Iterator[str]:
     for route in config.routes:
         yield _line("route", _route(route))
@@ -72,6 +83,10 @@ def _route(route: Route) -> str:
         facts.append(f"expired: {route.on_expired}")
     if route.on_upstream_401:
         facts.append(f"401 of the API: {route.on_upstream_401}")
+    if route.on_open_stream:
+        facts.append(f"open streams: {route.on_open_stream}")
+    if route.max_connections:
+        facts.append(f"at most {route.max_connections} at once")
     if route.response_timeout:
         facts.append(f"answered within {route.response_timeout:g} s")
     methods = " ".join(route.methods) or "any method"

@@ -28,7 +28,7 @@ _FARTHEST = 64
 
 Network = IPv4Network | IPv6Network
 
-_PAIR = re.compile(rb"""[ \t]*(?:([A-Za-z0-9_-]+)=("(?:[^"\\]|\\.)*"|[^\s",;]*))?[ \t]*(;|,|\Z)""")
+_PAIR = re.compile(rb"""[ \t]*(?:([A-Za-z0-9_-]+)=("(?:[^"\\]|\\.)*"|[^\s",;]*)[ \t]*)?(;|,|\Z)""")
 """One ``name=value`` of RFC 7239 §4, or nothing, with what ends it."""
 
 _WITH_PORT = re.compile(r"(?P<v4>[0-9.]+):[0-9]{1,5}|\[(?P<v6>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")

@@ -71,6 +71,8 @@ class ProxyLine:
         self._response = response
         if upgrade is not None and response.status == SWITCHING_PROTOCOLS:
             upgrade.handshake.verify(response.headers)
+        elif upgrade is not None:
+            upgrade.leave()
         return UpstreamAnswer(response.status, response.status == 401 and is_invalid_token(response.headers))  # noqa: PLR2004
 
     def _upgrading(self) -> Upgrade | None:

@@ -1,5 +1,6 @@
 """OPTIONS requests that the gateway answers in the upstream's place."""
 
+from gateway.core.cors import origin_of
 from gateway.core.headers import Headers, is_preflight
 from gateway.core.hops import forwards_left
 from gateway.edge.cors import Cors
@@ -14,5 +15,5 @@ def own_answer(cors: Cors, headers: Headers) -> Headers | None:
     """
     fields = cors.preflight(headers) if is_preflight("OPTIONS", headers) else None
     if fields is None and forwards_left(headers) == 0:
-        fields = []
+        fields = cors.for_problem("", origin_of(headers))
     return None if fields is None else [(b"date", http_date()), *fields]

@@ -330,4 +330,6 @@ class GatewayProtocol(asyncio.Protocol):
         self._parser.close()
         duplex.on_lost = lambda: self._connections.discard(duplex)
         self._connections.add(duplex)
+        if self._draining:
+            self._loop.call_soon(duplex.shutdown)
         return duplex

@@ -47,7 +47,9 @@ class Proxy:
         """Header fields and body of the answer to what never became a request."""
         request_id = os.urandom(16).hex()
         self._emit_unread(problem, request_id, client)
-        return self._settings.fittings.problems.render(problem, request_id)
+        fit = self._settings.fittings
+        headers, body = fit.problems.render(problem, request_id)
+        return headers + fit.cors.for_problem("", None), body
 
     def _emit_unread(self, problem: Problem, request_id: str, client: str) -> None:
         if problem is errors.OVERLOADED:

@@ -23,7 +23,9 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_ended",
         "_loop",
+        "_lost",
         "_owner",
         "_parser",
         "_reading_paused",
@@ -51,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._upload: Upload | None = None
         self._timeout = settings.response_timeout
         self._reading_paused = False
+        self._ended = self._lost = False
         self.deadline = Deadline(loop, self._expired)
         self.gate = WriteGate()
         self.closed = False
@@ -90,7 +93,12 @@ class Connection(asyncio.Protocol):
         self.deadline.cancel()
         self._owner.gone(self)
         self._owner.lost(self)
-        return Duplex(self.transport, self._parser.leftover)
+        duplex = Duplex(self.transport, self._parser.leftover)
+        if self._ended:
+            duplex.eof_received()
+        if self._lost:
+            duplex.connection_lost(None)
+        return duplex
 
     def resume(self) -> None:
         """The reader has taken what was buffered."""
@@ -237,6 +245,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is about to be closed, by whomever."""
+        self._lost = True
         if self._response is not None and exc is not None and self.plain:
             for data in unread(self.transport):
                 self.data_received(data)
@@ -247,6 +256,8 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         if self._response is None:
             self.abort()
+        elif parser.switched:
+            self._ended = True
         elif parser.ready:
             self._fail(UpstreamProtocolError())
         elif parser.started:

@@ -16,6 +16,7 @@ class Keepalive:
     def __init__(
         self,
         side: Side,
+        other: Side,
         interval: float,
         timeout: float,
         silent: Callable[[Side], None],
@@ -29,6 +30,8 @@ class Keepalive:
         self._loop = loop
         self._asked_at: float | None = None
         self._pending = 0
+        self._other = other
+        self._theirs = -1
         self._timer = self._loop.call_later(interval, self._look) if interval else None
 
     def stop(self) -> None:
@@ -61,7 +64,8 @@ class Keepalive:
         return now + min(self._interval, self._timeout)
 
     def _excused(self) -> bool:
-        pending = self._side.port.pending
-        moved = 0 < pending != self._pending
-        self._pending = pending
-        return moved or not self._side.listening
+        mine, theirs = self._side.port.pending, self._other.port.pending
+        moved = 0 < mine != self._pending
+        waits = not self._side.listening and (self._other.listening or theirs != self._theirs)
+        self._pending, self._theirs = mine, theirs
+        return moved or waits

@@ -133,7 +133,8 @@ class Relay:
 
     def _keepalive(self, side: Side) -> Keepalive:
         settings, loop = self._settings, asyncio.get_running_loop()
-        return Keepalive(side, settings.ping_interval, settings.ping_timeout, self._fell_silent, loop)
+        other = self._upstream if side.is_client else self._client
+        return Keepalive(side, other, settings.ping_interval, settings.ping_timeout, self._fell_silent, loop)
 
     def _fell_silent(self, side: Side) -> None:
         if not self._stopped.done():

@@ -104,7 +104,7 @@ class Side:
     def _next(self) -> Frame | None:
         """Its next frame, but for its Close and the answers to our own pings, which are for nobody else."""
         try:
-            while self.said is None and (frame := self._reader.next()) is not None:
+            while self._violation is None and self.said is None and (frame := self._reader.next()) is not None:
                 if frame.opcode is Opcode.CLOSE:
                     self.said = Close.read(frame.payload)
                 elif frame.opcode is not Opcode.PONG or frame.payload != self._ping:

@@ -243,3 +243,10 @@ def test_whatever_a_proxy_says_there_is_a_client(headers):
     """N1: garbage neither raises nor becomes a bucket of its own (D3)."""
     client = read(headers).client
     assert client == "unknown" or TRUSTED.read([], client, "http", b"").client == client
+
+
+def test_blanks_cost_no_more_than_their_number():
+    """N1, D6: a pattern that tried every way to share them out would take minutes for these."""
+    blanks = b" " * 100_000
+    assert read([(b"forwarded", b"for=192.0.2.1;" + blanks + b"proto=https" + blanks)]).scheme == b"https"
+    assert read([(b"forwarded", b"for=192.0.2.1" + blanks + b"x y")]).client == "10.0.0.1"

@@ -168,3 +168,15 @@ async def test_a_crowd_on_every_route_is_served_or_refused_and_leaves_the_pool_w
             await until(lambda: (upstream.active, upstream.waiting) == (3, 6))
             may_answer.set()
             assert {(await client.answer()).status for client in waiting} == {200}
+
+
+async def test_a_route_for_everything_shares_with_nobody(tmp_path):
+    """D5: with it, the defaults have no path left; it may hold every connection."""
+    may_answer = asyncio.Event()
+    handler = hung_until_told(may_answer, b"/")
+    settings = {"max_connections": 4, "max_waiting": 1}
+    async with before(tmp_path, handler, upstream=settings, routes=[{"match": "/*", "auth": "off"}]) as (h, server):
+        async with AsyncExitStack() as stack:
+            await asking(stack, h, 4, "/x")
+            await until(lambda: server.connections == 4)
+            may_answer.set()
