@@ -92,7 +92,8 @@ class GatewayProtocol(asyncio.Protocol):
         if self._transport.closing or self._refusal is not None:
             self._transport.heard()
             return
-        self._clock.moved(len(data))
+        if self._incoming is not None:
+            self._clock.moved(len(data))
         if self._ahead:
             self._ahead += data
         else:
@@ -101,11 +102,10 @@ class GatewayProtocol(asyncio.Protocol):
     def _read(self, data: bytes) -> None:
         """Parse, but not ahead of two requests: thousands of small ones fit into one read (D6)."""
         try:
-            for at in range(0, len(data), _SLICE):
-                if len(self._queue) > 1:
-                    self._ahead = data[at:]
-                    break
-                self._parser.feed(data[at : at + _SLICE] if len(data) > _SLICE else data)
+            if len(data) <= _SLICE:
+                self._parser.feed(data)
+            else:
+                self._read_slices(data)
         except GatewayError as error:
             self._malformed(error.problem)
             return
@@ -116,6 +116,13 @@ class GatewayProtocol(asyncio.Protocol):
         if held is not None and len(held) > _HELD:
             self._transport.hold_back()
         self._time()
+
+    def _read_slices(self, data: bytes) -> None:
+        for at in range(0, len(data), _SLICE):
+            if len(self._queue) > 1:
+                self._ahead = data[at:]
+                break
+            self._parser.feed(data[at : at + _SLICE])
 
     def eof_received(self) -> None:
         """The client has closed its side: it has left (nginx's reading too). asyncio then closes ours."""
@@ -193,12 +200,9 @@ class GatewayProtocol(asyncio.Protocol):
     async def _run(self, cycle: Cycle, scope: dict[str, Any]) -> None:
         if self._transport.write_paused:  # the answers before this one are not read: ask for no more (D4)
             await self._transport.drain()
-        if not cycle.lost:
-            await self._answer(cycle, scope)
-
-    async def _answer(self, cycle: Cycle, scope: dict[str, Any]) -> None:
-        try:  # noqa: SIM105  # suppress() is slower
-            await self._app(scope, cycle.receive, cycle.send)
+        try:
+            if not cycle.lost:
+                await self._app(scope, cycle.receive, cycle.send)
         except Exception:  # noqa: BLE001, S110  # the application reports its own
             pass
         if cycle.answered or cycle.lost:

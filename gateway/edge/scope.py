@@ -46,7 +46,7 @@ def http_scope(request: Cycle, place: Place) -> dict[str, Any]:
         "raw_path": raw_path,
         "query_string": query,
         "headers": request.headers,
-        "state": place.state.copy(),
+        "state": place.state.copy() if place.state else {},
         CYCLE: request,
     }
 
