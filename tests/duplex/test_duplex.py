@@ -1,6 +1,7 @@
 """A connection after HTTP, on both event loops, plain and over TLS."""
 
 import asyncio
+import os
 import socket
 import struct
 from contextlib import asynccontextmanager, suppress
@@ -9,6 +10,7 @@ import pytest
 
 from gateway.duplex import BUFFER, Duplex, StreamLost
 from tests.upstream.certificates import client_context, server_context
+from tests.websocket.wire import bounded_memory
 
 MANY = 8 << 20
 """Bytes: more than the kernel keeps for two sockets of this machine."""
@@ -82,14 +84,24 @@ async def test_a_slow_reader_holds_the_peer_back(tls):
     """D4: no more than the bound and one read is kept here."""
     async with pair(tls=tls) as (duplex, _, writer):
         writer.write(b"x" * MANY)
-        await until(lambda: duplex._buffered > BUFFER)
+        await until(lambda: len(duplex._held) > BUFFER)
         for _ in range(200):
             await asyncio.sleep(0)
         assert not duplex._transport.is_reading()
-        assert duplex._buffered < 1 << 20
+        assert len(duplex._held) < 1 << 20
         left = MANY + len(b"early")
         while left:
             left -= len(await duplex.read())
+
+
+async def test_a_peer_that_drips_costs_no_more_than_what_it_says():
+    """D4: two bytes in a read are two bytes, not an object each."""
+    async with pair() as (duplex, _, _writer):
+        await duplex.read()
+        with bounded_memory(4 * BUFFER):
+            for _ in range(BUFFER // 2):
+                duplex.data_received(os.urandom(2))
+        assert len(await duplex.read()) == BUFFER
 
 
 async def test_a_slow_peer_holds_the_writer_back(tls):

@@ -1,7 +1,11 @@
-"""A real nginx in front of the gateway, on a Unix socket, that caches whatever it may."""
+"""A real nginx: in front of the gateway as a careless cache, or behind it as an upstream."""
 
 import asyncio
+import grp
+import os
+import pwd
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -39,6 +43,58 @@ http {{
 }}
 """
 """The most careless cache: one key for all users, Vary ignored, every status kept, conditions passed on."""
+
+
+FRAME = """
+daemon off;
+worker_processes 1;
+user {user};
+pid {home}/pid;
+error_log {home}/error.log;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {home}/body;
+    proxy_temp_path {home}/proxy;
+    fastcgi_temp_path {home}/fastcgi;
+    uwsgi_temp_path {home}/uwsgi;
+    scgi_temp_path {home}/scgi;
+    keepalive_requests 100000;
+    {settings}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            {location}
+        }}
+    }}
+}}
+"""
+
+
+@asynccontextmanager
+async def on_a_port(home: Path, location: str, settings: str = "") -> AsyncIterator[int]:
+    """The port of an nginx that does what ``location`` says. ``home`` is an empty folder with a short path."""
+    executable = program("nginx")
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        port = listener.getsockname()[1]
+        configuration = home / "nginx.conf"
+        user = f"{pwd.getpwuid(os.getuid()).pw_name} {grp.getgrgid(os.getgid()).gr_name}"
+        text = FRAME.format(home=home, port=port, user=user, location=location, settings=settings)
+        configuration.write_text(text)
+        process = await asyncio.create_subprocess_exec(
+            *(executable, "-p", str(home), "-c", str(configuration), "-e", str(home / "error.log")),
+            stdin=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
+            # nginx takes its sockets over so from the nginx before it: no port can be lost in between.
+            env={**os.environ, "NGINX": f"{listener.fileno()};"},
+        )
+    try:
+        yield port
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await process.wait()
 
 
 @asynccontextmanager

@@ -175,8 +175,9 @@ async def test_a_route_for_everything_shares_with_nobody(tmp_path):
     may_answer = asyncio.Event()
     handler = hung_until_told(may_answer, b"/")
     settings = {"max_connections": 4, "max_waiting": 1}
-    async with before(tmp_path, handler, upstream=settings, routes=[{"match": "/*", "auth": "off"}]) as (h, server):
-        async with AsyncExitStack() as stack:
-            await asking(stack, h, 4, "/x")
-            await until(lambda: server.connections == 4)
-            may_answer.set()
+    routes = [{"match": "/*", "auth": "off"}]
+    async with AsyncExitStack() as stack:
+        h, server = await stack.enter_async_context(before(tmp_path, handler, upstream=settings, routes=routes))
+        await asking(stack, h, 4, "/x")
+        await until(lambda: server.connections == 4)
+        may_answer.set()

@@ -136,6 +136,7 @@ async def test_a_wrong_one_is_refused_and_never_reaches_the_upstream(tmp_path, s
         if status == 426:
             assert answer.values(b"sec-websocket-version") == [b"13"]
             assert answer.values(b"upgrade") == [b"websocket"]
+            assert answer.values(b"connection") == [b"Upgrade"]  # RFC 9110 §7.8; it stays open
         assert (await switched(client)).status == 401
         assert heads == []
 

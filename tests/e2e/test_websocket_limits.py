@@ -1,14 +1,29 @@
 """What a WebSocket may cost, and what is left of it: limits, slow peers, its end, the server's end."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
+from gateway.websocket.frames import Close, FrameReader
 from tests.house import house
 from tests.websocket.wire import close, frame
 
 from . import scripted
 from .raw_client import connected
-from .sockets import BINARY, CLOSE, OPEN, PING, PONG, api, before, echoes, handshake, opened, refused
+from .sockets import (
+    BINARY,
+    CLOSE,
+    OPEN,
+    PING,
+    PONG,
+    Talk,
+    api,
+    before,
+    echoes,
+    handshake,
+    opened,
+    refused,
+    switched,
+)
 from .support import until
 
 
@@ -26,6 +41,53 @@ async def test_one_more_than_the_limit_is_overloaded_at_once(tmp_path):
             async with opened(h, "/echo", pair) as third:
                 assert await echoes(third)
             assert await echoes(first)
+        await until(lambda: h.gateway.tunnels.open == 0)
+
+
+async def _silent_or_open(peer):
+    head = await peer.head()
+    if b" /silent" not in head:
+        await peer.send(OPEN)
+    await peer.gone()
+
+
+async def test_an_api_that_answers_no_handshake_leaves_places_for_the_others(tmp_path):
+    """D5: they hold their own route's share, and not the quarter that is kept."""
+    places, routes = {"max_connections": 4}, [{"match": "/silent/*"}, {"match": "/other/*", "methods": ["POST"]}]
+    async with (
+        scripted.before(tmp_path, _silent_or_open, websocket=places, routes=routes) as (h, _),
+        AsyncExitStack() as held,
+    ):
+        pair = h.login()
+        for _ in range(3):
+            client = await held.enter_async_context(connected(h))
+            await client.send(handshake("/silent/x", pair))
+        await until(lambda: h.gateway.tunnels.open == 3)
+        assert (await refused(h, pair, "/silent/x"))[:2] == (503, "overloaded")
+        async with opened(h, "/echo", pair):
+            assert h.gateway.tunnels.open == 4
+            assert (await refused(h, pair))[:2] == (503, "overloaded")
+        await until(lambda: h.gateway.tunnels.open == 3)
+
+
+async def test_a_handshake_that_is_declined_keeps_no_place(tmp_path):
+    """D5: its answer may be a long one."""
+
+    async def declines(peer):
+        if b" /events" in await peer.head():
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+        else:
+            await peer.send(OPEN)
+        await peer.gone()
+
+    async with scripted.before(tmp_path, declines, websocket={"max_connections": 1}) as (h, _):
+        pair = h.login()
+        async with connected(h) as client:
+            await client.send(handshake("/events", pair))
+            assert (await client.head()).status == 200
+            assert h.gateway.tunnels.open == 0
+            async with opened(h, "/echo", pair):
+                assert h.gateway.tunnels.open == 1
         await until(lambda: h.gateway.tunnels.open == 0)
 
 
@@ -176,6 +238,51 @@ async def test_a_shutdown_says_goodbye_to_both_sides(tmp_path):
         await behind.witnesses[0].over.wait()
         assert (behind.witnesses[0].code, behind.witnesses[0].reason) == (1001, "going away")
         assert [(e.closed_by, e.close_code) for e in h.requests()] == [("gateway", 1001)]
+
+
+async def test_a_handshake_that_is_answered_during_a_shutdown_hears_of_it(tmp_path):
+    """B23: 1001 on both sides, although it was no WebSocket yet when the shutdown began."""
+    asked, draining, heard = asyncio.Event(), asyncio.Event(), []
+
+    async def late(peer):
+        await peer.head()
+        asked.set()
+        await draining.wait()
+        await peer.send(OPEN)
+        reader = FrameReader(masked=True)
+        while not heard:
+            reader.feed(await peer.reader.readexactly(1))
+            heard.extend([one] if (one := reader.next()) else [])
+        await peer.send(close(1001, mask=None))
+
+    async def answered(client, port):
+        await _refuses(port)
+        draining.set()
+        return await Talk(client, await switched(client)).rest()
+
+    async with AsyncExitStack() as outer:
+        async with scripted.before(tmp_path, late, server={"shutdown_timeout": "10s"}) as (h, _):
+            client = await outer.enter_async_context(connected(h))
+            await client.send(handshake("/echo", h.login()))
+            await asked.wait()
+            talking = asyncio.create_task(answered(client, h.port))
+        goodbye = Close(1001, b"going away").payload
+        assert [(one.opcode, one.payload) for one in await talking] == [(CLOSE, goodbye)]
+        assert [(one.opcode, one.payload) for one in heard] == [(CLOSE, goodbye)]
+
+
+async def _refuses(port):
+    """The shutdown has begun: nobody listens any more."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            return
+        except ConnectionError:
+            continue
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def test_a_shutdown_waits_for_nobody_who_does_not_answer(tmp_path):

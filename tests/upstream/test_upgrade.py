@@ -44,6 +44,28 @@ async def test_the_connection_is_handed_over_with_what_came_behind_the_head(tls)
         await duplex.closed()
 
 
+@pytest.mark.parametrize("lost", [False, True])
+async def test_an_upstream_that_has_said_all_and_closed_is_heard(lost):
+    """W1: 101, words and end in one flight. TLS tells the end at once, although nothing more is read."""
+
+    async def brief(peer):
+        await peer.head()
+        await peer.send(SWITCHING + b"last words")
+
+    async with (
+        serving(brief, tls=server_context()) as server,
+        upstream_of(server, tls=client_context("ours"), server_hostname="localhost") as upstream,
+    ):
+        response = await upstream.send(upgrade())
+        (connection,) = upstream._pool._sockets
+        await eventually(lambda: connection._lost if lost else connection._ended)
+        duplex = response.switch()
+        assert await duplex.read() == b"last words"
+        assert await duplex.read() == b""
+        duplex.close()
+        await duplex.closed()
+
+
 async def test_it_leaves_the_pool_for_good():
     """A WebSocket holds no connection back from requests, and no request ever comes upon it."""
 

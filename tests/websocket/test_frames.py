@@ -9,7 +9,7 @@ from wsproto.frame_protocol import Opcode
 
 from gateway.websocket.frames import WHOLE, Close, Frame, FrameReader, FrameWriter, Violation
 
-from .wire import frame
+from .wire import bounded_memory, frame
 
 TEXT, BINARY, MORE = Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION
 
@@ -43,6 +43,19 @@ def test_each_frame_to_an_upstream_has_a_mask_of_its_own():
     writer = FrameWriter(masked=True)
     masks = {writer.write(Frame(BINARY, b"x" * 10))[2:6] for _ in range(50)}
     assert len(masks) == 50
+
+
+def test_a_frame_that_drips_costs_no_more_than_its_size():
+    """D4: a frame in pieces of two bytes is held as bytes, not as pieces."""
+    reader = FrameReader(masked=False)
+    payload = os.urandom(WHOLE - 2)
+    wire = frame(BINARY, payload, mask=None, length=WHOLE)
+    with bounded_memory(4 * WHOLE):
+        for at in range(0, len(wire), 2):
+            reader.feed(wire[at : at + 2])
+            assert reader.next() is None
+    reader.feed(b"xy")
+    assert reader.next() == Frame(BINARY, payload + b"xy")
 
 
 FRAGMENTS = [Frame(TEXT, "é".encode()[:1], False), Frame(MORE, "é".encode()[1:], False), Frame(MORE, b"")]

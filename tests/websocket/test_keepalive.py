@@ -60,7 +60,8 @@ class Side:
 def watched(interval=20, timeout=10):
     clock = Clock()
     side, silent = Side(clock), []
-    return clock, side, silent, Keepalive(side, interval, timeout, silent.append, clock)
+    side.other = Side(clock)
+    return clock, side, silent, Keepalive(side, side.other, interval, timeout, silent.append, loop=clock)
 
 
 def test_a_side_that_speaks_is_not_pinged():
@@ -122,6 +123,20 @@ def test_silence_that_we_could_not_hear_does_not_count():
     assert silent == []
     side.listening = True
     clock.pass_(60)
+    assert silent == [side]
+
+
+def test_two_that_both_stop_reading_are_not_kept_for_ever():
+    """D4: each waits for the other, so none is read; it counts from when the last byte moved."""
+    clock, side, silent, _ = watched()
+    side.listening = side.other.listening = False
+    side.pending = 1000
+    side.other.pending = 1000
+    for _ in range(100):
+        clock.pass_(19)
+        side.other.pending -= 1
+    assert silent == []
+    clock.pass_(70)
     assert silent == [side]
 
 

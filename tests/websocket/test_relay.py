@@ -209,6 +209,28 @@ async def test_text_that_is_no_utf8():
         assert t.heard_by_upstream() == [said_close(1001, b"client connection failed")]
 
 
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        (frame(3), 1002),
+        (frame(TEXT, b"bad", mask=None), 1002),
+        (frame(TEXT, b"bad", bits=0x40), 1002),
+        (frame(PING, fin=False), 1002),
+        (frame(TEXT, b"\xff"), 1007),
+    ],
+    ids=["opcode", "mask", "RSV1", "fragmented ping", "UTF-8"],
+)
+async def test_nothing_behind_a_violation_goes_on(broken, code):
+    """W1: also what came in the same read; and its code is the violation's."""
+    async with tunnel() as t:
+        t.client.say(frame(TEXT, b"one") + broken + frame(BINARY, b"after") + frame(TEXT, b"\xff"))
+        await t.client.until(lambda: t.client.heard)
+        t.upstream.leave()
+        assert await t.end() == TunnelEnd("client", code)
+        assert [payload[:2] for _, payload, _ in t.heard_by_client()] == [code.to_bytes(2, "big")]
+        assert t.heard_by_upstream() == [(1, b"one", True), said_close(1001, b"client connection failed")]
+
+
 async def test_a_message_over_the_limit():
     async with tunnel(max_message=10) as t:
         t.upstream.say(server_frame(BINARY, b"x" * 11))
@@ -236,6 +258,8 @@ async def test_peers_that_ignore_a_close_are_cut_in_their_time():
         t.relay.stop(Close(1001))
         t.client.answers_end = t.upstream.answers_end = False
         assert await t.end() == TunnelEnd("gateway", 1001)
+        assert t.client.within < 0.01  # waiting for their Close took all the time that there is
+        assert t.upstream.within < 0.01
 
 
 async def test_a_slow_sink_stops_its_source():
@@ -250,6 +274,16 @@ async def test_a_slow_sink_stops_its_source():
         assert t.client.reads == 1
         t.upstream.room.set()
         await t.upstream.until(lambda: len(t.heard_by_upstream()) == 10)
+
+
+async def test_two_peers_that_both_stop_reading_are_gone():
+    """D4: each side waits for the other; no place is taken for ever."""
+    async with tunnel(ping_interval=0.02, ping_timeout=0.02, close_timeout=0.05) as t:
+        t.client.room.clear()
+        t.upstream.room.clear()
+        t.client.say(frame(BINARY, b"x"))
+        t.upstream.say(server_frame(BINARY, b"x"))
+        assert (await t.end()).code == 1006
 
 
 async def test_the_other_way_is_free_meanwhile():

@@ -2,6 +2,8 @@
 
 import asyncio
 import struct
+import tracemalloc
+from contextlib import contextmanager
 
 from gateway.duplex import StreamLost
 
@@ -34,6 +36,18 @@ def close(code=None, reason=b"", **how):
     return frame(8, b"" if code is None else struct.pack("!H", code) + reason, **how)
 
 
+@contextmanager
+def bounded_memory(size):
+    """What is allocated inside and kept is at most ``size`` bytes."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        yield
+        assert tracemalloc.get_traced_memory()[0] - before < size
+    finally:
+        tracemalloc.stop()
+
+
 class FakePort:
     """A byte stream in memory. ``say`` is the peer's side; ``heard`` is what it was sent."""
 
@@ -52,6 +66,8 @@ class FakePort:
         self.answers_end = True
         """The peer closes when we do."""
         self.reads = 0
+        self.within = None
+        """Seconds that it had for its end."""
 
     def say(self, *pieces):
         for piece in pieces:
@@ -99,6 +115,7 @@ class FakePort:
         return True
 
     async def finish(self, within):
+        self.within = within
         if not self.ended:
             self.ended = "finished"
             self.changed.set()

@@ -1,11 +1,6 @@
 """Three upstreams that keep what they read: a strict reader of bytes, nginx, and Python's own http.server."""
 
 import asyncio
-import grp
-import os
-import pwd
-import signal
-import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,7 +10,7 @@ from pathlib import Path
 
 from gateway.core.headers import Header
 from tests.e2e.corpus import strict
-from tests.programs import program
+from tests.e2e.nginx import on_a_port
 
 
 @dataclass(frozen=True)
@@ -98,61 +93,25 @@ def answer(method: bytes, target: bytes, body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(said), b"" if method == b"HEAD" else said)
 
 
-NGINX = """
-daemon off;
-worker_processes 1;
-user {user};
-pid {home}/pid;
-error_log {home}/error.log;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path {home}/body;
-    proxy_temp_path {home}/proxy;
-    fastcgi_temp_path {home}/fastcgi;
-    uwsgi_temp_path {home}/uwsgi;
-    scgi_temp_path {home}/scgi;
-    large_client_header_buffers 8 64k;
-    client_max_body_size 0;
-    keepalive_requests 100000;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
+_LOCATION = """
             proxy_pass http://unix:{witness}:;
             proxy_ignore_client_abort on;
             proxy_set_header Host $http_host;
-        }}
-    }}
-}}
 """
 """nginx as it comes, with room for large heads. The server behind it sees what it read, whole requests only."""
+
+_SETTINGS = """
+    large_client_header_buffers 8 64k;
+    client_max_body_size 0;
+"""
 
 
 @asynccontextmanager
 async def nginx(home: Path) -> AsyncIterator[Witness]:
     """A real nginx; ``home`` is an empty folder with a short path."""
-    executable = program("nginx")
-    async with strictly(home / "w") as witness:
-        with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
-            witness.port = listener.getsockname()[1]
-            configuration = home / "nginx.conf"
-            user = f"{pwd.getpwuid(os.getuid()).pw_name} {grp.getgrgid(os.getgid()).gr_name}"
-            text = NGINX.format(home=home, port=witness.port, witness=home / "w", user=user)
-            configuration.write_text(text)
-            process = await asyncio.create_subprocess_exec(
-                *(executable, "-p", str(home), "-c", str(configuration), "-e", str(home / "error.log")),
-                stdin=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-                pass_fds=[listener.fileno()],
-                # nginx takes its sockets over so from the nginx before it: no port can be lost in between.
-                env={**os.environ, "NGINX": f"{listener.fileno()};"},
-            )
-        try:
-            yield witness
-        finally:
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-            await process.wait()
+    location = _LOCATION.format(witness=home / "w")
+    async with strictly(home / "w") as witness, on_a_port(home, location, _SETTINGS) as witness.port:
+        yield witness
 
 
 class _Echo(BaseHTTPRequestHandler):
