@@ -45,7 +45,7 @@ class ClientTransport:
         self._sending = sending
         self._until = 0.0
         self._heard = False
-        self._watch = PausedWatch(transport, transport.abort)
+        self._watch = PausedWatch(transport, self._stalled)
         self._lingering: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
         self.write: Callable[[bytes], None] = transport.write
@@ -127,7 +127,7 @@ class ClientTransport:
             self._transport.abort()
 
     def _stalled(self) -> None:
-        """The client does not read its answer."""
+        """The client does not read its answer, or left while we did not read."""
         self.cut(reset=True)
 
     def cut(self, *, reset: bool) -> None:
