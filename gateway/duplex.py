@@ -28,11 +28,10 @@ class Duplex(asyncio.Protocol):
     """One byte stream. One reader and one writer at a time; end it with ``close`` or ``abort``, always."""
 
     __slots__ = (
-        "_buffered",
-        "_chunks",
         "_ended",
         "_gone",
         "_grace",
+        "_held",
         "_paused",
         "_reader",
         "_shut",
@@ -56,8 +55,7 @@ class Duplex(asyncio.Protocol):
         """
         self._transport = transport
         self._tls = transport.get_extra_info("sslcontext") is not None
-        self._chunks: list[bytes] = []
-        self._buffered = 0
+        self._held = bytearray()
         self._paused = False
         self._ended = False
         self._shut = False
@@ -77,7 +75,7 @@ class Duplex(asyncio.Protocol):
         transport.set_protocol(self)
         if transport.is_closing():
             self._ended = True
-            self._chunks += [leftover] if leftover else []
+            self._held += leftover
             return
         transport.set_write_buffer_limits(BUFFER)
         if not transport.is_reading():
@@ -87,14 +85,13 @@ class Duplex(asyncio.Protocol):
 
     async def read(self) -> bytes:
         """The next bytes, all that are here; ``b""`` at the end, however it came. Cancelling loses nothing."""
-        while not self._chunks:
+        while not self._held:
             if self._ended:
                 return b""
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
-        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        self._buffered = 0
+        data = bytes(self._held)
+        self._held.clear()
         if self._paused:
             self._paused = False
             if not self._transport.is_closing():
@@ -178,9 +175,8 @@ class Duplex(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the peer's."""
-        self._chunks.append(data)
-        self._buffered += len(data)
-        if self._buffered > BUFFER and not self._paused and not self._transport.is_closing():
+        self._held += data
+        if len(self._held) > BUFFER and not self._paused and not self._transport.is_closing():
             self._paused = True
             self._transport.pause_reading()
         self._wake()
@@ -208,9 +204,8 @@ class Duplex(asyncio.Protocol):
         """A failed write ends the connection before the peer's last words were read: they may say why."""
         sock = self._transport.get_extra_info("socket")
         with contextlib.suppress(OSError):
-            while self._buffered < _SALVAGE and (data := os.read(cast("int", sock.fileno()), BUFFER)):
-                self._chunks.append(data)
-                self._buffered += len(data)
+            while len(self._held) < _SALVAGE and (data := os.read(cast("int", sock.fileno()), BUFFER)):
+                self._held += data
 
     def resume_writing(self) -> None:
         """There is room again."""

@@ -155,11 +155,18 @@ def tunnels(config: Config) -> TunnelSettings:
     websocket = config.websocket
     return TunnelSettings(
         max_connections=websocket.max_connections,
+        lanes=_handshake_lanes(config),
         max_message=websocket.max_message,
         ping_interval=websocket.ping_interval,
         ping_timeout=websocket.ping_timeout,
         close_timeout=websocket.close_timeout,
     )
+
+
+def _handshake_lanes(config: Config) -> tuple[int, ...]:
+    """The rules that a handshake, which is a GET, can come by."""
+    routes = [n for n, route in enumerate(config.routes, 1) if not route.methods or "GET" in route.methods]
+    return tuple(routes) if _default_lane(config) else (0, *routes)
 
 
 def policy(config: Config, route: Route | None) -> Policy:

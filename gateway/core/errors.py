@@ -94,7 +94,7 @@ WEBSOCKET_VERSION = replace(
         "WebSocket version not supported",
         "The gateway speaks version 13 of the WebSocket protocol. Use it.",
     ),
-    fields=((b"upgrade", b"websocket"), (b"sec-websocket-version", b"13")),
+    fields=((b"connection", b"Upgrade"), (b"upgrade", b"websocket"), (b"sec-websocket-version", b"13")),
 )
 HEADERS_TOO_LARGE = _problem(
     431,

@@ -77,7 +77,8 @@ class ProxyLine:
 
     def _upgrading(self) -> Upgrade | None:
         if self._upgrade is None:
-            self._upgrade = Upgrade.asked(self._arrival.head, self._arrival.cycle, self._fit.tunnels)
+            arrival = self._arrival
+            self._upgrade = Upgrade.asked(arrival.head, arrival.cycle, self._fit.tunnels, arrival.rule.lane)
         if self._upgrade is not None:
             self._upgrade.enter()
         return self._upgrade

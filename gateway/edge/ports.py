@@ -29,10 +29,10 @@ class Credentials(Protocol):
 class Tunnels(Protocol):
     """WebSockets, once both sides have agreed on one."""
 
-    def enter(self) -> None:
-        """Take a place. Raises: Overloaded: there is none."""
+    def enter(self, lane: int) -> None:
+        """Take a place of this rule's share. Raises: Overloaded: there is none."""
 
-    def leave(self) -> None:
+    def leave(self, lane: int) -> None:
         """Give it back."""
 
     async def relay(self, client: Duplex, upstream: Duplex, lifetime: float | None) -> TunnelEnd:

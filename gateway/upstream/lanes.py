@@ -1,13 +1,9 @@
 """Who gets the next connection, where several routes share one upstream (D5).
 
-Every rule that leads to an upstream has a lane of its own. A quarter of the places is kept for the others:
-split evenly, it is what each lane can be *sure* of, whatever the rest do, and no lane holds more than the other
-three quarters. What nobody is owed goes to whoever comes first. So a slow route fills its own share and its own
-part of the queue, and the next route does not notice; with more lanes than a quarter has places, that holds
-for one slow route, and for all of them with fewer.
-
-Inside a lane the first to come is the first served. A place that comes free goes to a lane that holds less than
-it is sure of, else to the lanes in turn. Everything here is O(1) in connections, waiters and lanes.
+Every rule that leads to an upstream has a lane of its own, with a share of the connections and of the queue for
+them (``gateway.core.places``). Inside a lane the first to come is the first served. A place that comes free goes to
+a lane that holds less than it is sure of, else to the lanes in turn. Everything here is O(1) in connections,
+waiters and lanes.
 """
 
 import asyncio
@@ -16,61 +12,9 @@ from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from gateway.core.errors import Overloaded
+from gateway.core.places import Places, Share
 
 T = TypeVar("T")
-
-_KEPT = 4
-"""One place in so many is kept for the other lanes."""
-
-
-class Share:
-    """What one lane has of the places of one kind."""
-
-    __slots__ = ("held", "most", "sure")
-
-    def __init__(self, sure: int, most: int) -> None:
-        self.sure = sure
-        self.most = most
-        self.held = 0
-
-
-class Places:
-    """Places of one kind. ``free`` never falls below ``owed``, so that what a lane is sure of is there."""
-
-    __slots__ = ("_owed", "_sure", "_total", "free")
-
-    def __init__(self, total: int, lanes: int) -> None:
-        others = max(lanes - 1, 0)
-        kept = max(total // _KEPT, 1) if others and total > 1 else 0
-        self._sure = kept // others if others else 0
-        self._total = total - kept
-        self._owed = 0
-        self.free = total
-
-    def share(self, limit: int | None) -> Share:
-        """A lane's share; once for each lane. ``limit``: at most so many, whatever is free."""
-        most = self._total if limit is None else min(self._total, limit)
-        share = Share(min(self._sure, most), most)
-        self._owed += share.sure
-        return share
-
-    def open_to(self, share: Share) -> bool:
-        """There is a place for this lane."""
-        return share.held < share.sure or (share.held < share.most and self.free > self._owed)
-
-    def take(self, share: Share) -> None:
-        """One place less."""
-        self.free -= 1
-        if share.held < share.sure:
-            self._owed -= 1
-        share.held += 1
-
-    def give(self, share: Share) -> None:
-        """One place back."""
-        self.free += 1
-        share.held -= 1
-        if share.held < share.sure:
-            self._owed += 1
 
 
 class Lane(Generic[T]):

@@ -93,8 +93,8 @@ class FrameReader:
         self._messages = MessageDecoder()
         self._max_message = max_message
         self._message = 0
-        self._held: list[bytes] = []
-        self._size = 0
+        self._begun = False
+        self._held = bytearray()
         self._opcode = Opcode.CONTINUATION
 
     def feed(self, data: bytes) -> None:
@@ -122,15 +122,14 @@ class FrameReader:
         self._messages.process_frame(piece)  # judges the order of fragments and the UTF-8 of text
         payload = cast("bytes", piece.payload)
         self._account(len(payload), last=piece.frame_finished and piece.message_finished)
-        if not self._held:
-            self._opcode = piece.opcode
-        self._held.append(payload)
-        self._size += len(payload)
-        if not piece.frame_finished and self._size < WHOLE:
+        if not self._begun:
+            self._begun, self._opcode = True, piece.opcode
+        self._held += payload
+        if not piece.frame_finished and len(self._held) < WHOLE:
             return None
-        frame = Frame(self._opcode, b"".join(self._held), piece.frame_finished and piece.message_finished)
+        frame = Frame(self._opcode, bytes(self._held), piece.frame_finished and piece.message_finished)
         self._held.clear()
-        self._size = 0
+        self._begun = False
         return frame
 
     def _account(self, size: int, *, last: bool) -> None:

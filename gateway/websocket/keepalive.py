@@ -10,7 +10,8 @@ class Keepalive:
     """Pings ``side`` when it is silent for ``interval`` and calls ``silent`` when ``timeout`` brings no answer.
 
     Only silence that we could have heard counts: not while we let it wait, because the other side is slow, nor
-    while it is still taking bytes that stand before the ping.
+    while it is still taking bytes that stand before the ping. Where each waits for the other and neither takes
+    anything, it counts: else two peers that both stopped reading would be kept for ever.
     """
 
     def __init__(
@@ -20,17 +21,18 @@ class Keepalive:
         interval: float,
         timeout: float,
         silent: Callable[[Side], None],
+        *,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        """Args: interval, timeout: seconds; an interval of 0 turns pings off."""
+        """Args: interval, timeout: seconds; an interval of 0 turns pings off. ``other``: where its words go."""
         self._side = side
+        self._other = other
         self._interval = interval
         self._timeout = timeout
         self._silent = silent
         self._loop = loop
         self._asked_at: float | None = None
         self._pending = 0
-        self._other = other
         self._theirs = -1
         self._timer = self._loop.call_later(interval, self._look) if interval else None
 
@@ -64,6 +66,7 @@ class Keepalive:
         return now + min(self._interval, self._timeout)
 
     def _excused(self) -> bool:
+        """It takes bytes that stand before the ping, or waits for the other side, which is heard or takes some."""
         mine, theirs = self._side.port.pending, self._other.port.pending
         moved = 0 < mine != self._pending
         waits = not self._side.listening and (self._other.listening or theirs != self._theirs)

@@ -2,12 +2,14 @@
 
 How a tunnel ends:
 
-- One side says Close: the other hears it, with its code and reason, and may answer within ``close_timeout``.
+- One side says Close: the other hears it, with its code and reason, and may answer.
 - One side vanishes (end of TCP, reset, silence): the other's connection ends without a Close frame. Its
   application sees 1006, as it would without a gateway; a Close frame would make the end look like a clean one.
 - One side breaks the protocol or a limit: it hears 1002, 1007 or 1009. The other hears that its peer is gone:
   the upstream 1001, the client 1011.
 - The gateway ends it (shutdown: 1001, an expired token: 4401): both hear the same.
+
+From its first word to the end of both connections it takes ``close_timeout`` at most.
 """
 
 import asyncio
@@ -44,6 +46,8 @@ class Relay:
         self._awaited: set[Side] = set()
         """Sides that hear a Close of ours and may answer it."""
         self._end: TunnelEnd | None = None
+        self._cut_at: float | None = None
+        """When its ending has taken ``close_timeout``; the event loop's seconds."""
 
     def stop(self, close: Close) -> None:
         """End it: both sides hear ``close``. Only the first time counts."""
@@ -107,7 +111,14 @@ class Relay:
             over = self._stopped.done() or not done
             for side in done:
                 over = self._is_over(side, going.pop(side)) or over
-            patience = self._settings.close_timeout
+            patience = self._patience()
+
+    def _patience(self) -> float:
+        """Seconds that are left for the ending, which begins when this is first asked."""
+        now = asyncio.get_running_loop().time()
+        if self._cut_at is None:
+            self._cut_at = now + self._settings.close_timeout
+        return max(self._cut_at - now, 0)
 
     def _is_over(self, side: Side, pump: _Pump) -> bool:
         """Whether the end of what ``side`` says is the end of the other side, too."""
@@ -134,7 +145,7 @@ class Relay:
     def _keepalive(self, side: Side) -> Keepalive:
         settings, loop = self._settings, asyncio.get_running_loop()
         other = self._upstream if side.is_client else self._client
-        return Keepalive(side, other, settings.ping_interval, settings.ping_timeout, self._fell_silent, loop)
+        return Keepalive(side, other, settings.ping_interval, settings.ping_timeout, self._fell_silent, loop=loop)
 
     def _fell_silent(self, side: Side) -> None:
         if not self._stopped.done():
@@ -144,14 +155,13 @@ class Relay:
 
     async def _leave(self, side: Side) -> None:
         """Close one connection as its state allows (RFC 6455 §7.1.1)."""
-        patience = self._settings.close_timeout
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(self._patience()):
                 if side in self._awaited:
                     await side.farewell()
                 if side.said is not None and not side.is_client:
                     await side.ended()  # the server closes first
-        await side.leave(patience)
+        await side.leave(self._patience())
 
 
 async def _halt(pumps: Iterable[_Pump]) -> None:

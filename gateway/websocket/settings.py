@@ -9,6 +9,8 @@ class TunnelSettings:
 
     max_connections: int = 4096
     """Tunnels at once; the next handshake is ``Overloaded`` at once."""
+    lanes: tuple[int, ...] = (0,)
+    """The rules that take handshakes, by number: each has a share of them (``gateway.core.places``)."""
     max_message: int = 0
     """0: any, as behind nginx and Envoy. A larger message ends its connection with 1009."""
     ping_interval: float = 20.0
@@ -16,4 +18,4 @@ class TunnelSettings:
     ping_timeout: float = 20.0
     """A side that was pinged and stays silent for so long is gone."""
     close_timeout: float = 5.0
-    """How long a closing handshake may take, and the end of TCP after it."""
+    """How long an ending may take: the closing handshake and the end of TCP, together."""

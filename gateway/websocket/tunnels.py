@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 
 from gateway.core.errors import Overloaded
+from gateway.core.places import Places
 from gateway.core.websocket import TunnelEnd
 from gateway.websocket.frames import Close
 from gateway.websocket.relay import Relay
@@ -20,18 +21,31 @@ class Tunnels:
 
     def __init__(self, settings: TunnelSettings) -> None:
         self._settings = settings
-        self.open = 0
+        self._places = Places(settings.max_connections, len(settings.lanes))
+        self._shares = {lane: self._places.share(None) for lane in settings.lanes}
+
+    @property
+    def open(self) -> int:
         """Handshakes under way and tunnels."""
+        return self._settings.max_connections - self._places.free
 
-    def enter(self) -> None:
-        """Take a place, before the handshake goes to the upstream. Raises: Overloaded: there is none."""
-        if self.open >= self._settings.max_connections:
+    def enter(self, lane: int) -> None:
+        """Take a place, before the handshake goes to the upstream: an API that answers none must not take them all.
+
+        Args:
+            lane: the rule's number; one of ``TunnelSettings.lanes``.
+
+        Raises:
+            Overloaded: there is none for this lane.
+        """
+        share = self._shares[lane]
+        if not self._places.open_to(share):
             raise Overloaded
-        self.open += 1
+        self._places.take(share)
 
-    def leave(self) -> None:
+    def leave(self, lane: int) -> None:
         """Give the place back."""
-        self.open -= 1
+        self._places.give(self._shares[lane])
 
     async def relay(self, client: Port, upstream: Port, lifetime: float | None) -> TunnelEnd:
         """Run one until both sides are closed.

@@ -52,22 +52,22 @@ async def _silent_or_open(peer):
 
 
 async def test_an_api_that_answers_no_handshake_leaves_places_for_the_others(tmp_path):
-    """D5: they hold their own route's share, and not the quarter that is kept."""
-    places, routes = {"max_connections": 4}, [{"match": "/silent/*"}, {"match": "/other/*", "methods": ["POST"]}]
+    """D5: they hold their own route's share; a route that no GET comes by has none."""
+    places, routes = {"max_connections": 8}, [{"match": "/silent/*"}, {"match": "/other/*", "methods": ["POST"]}]
     async with (
         scripted.before(tmp_path, _silent_or_open, websocket=places, routes=routes) as (h, _),
         AsyncExitStack() as held,
     ):
         pair = h.login()
-        for _ in range(3):
+        for _ in range(6):
             client = await held.enter_async_context(connected(h))
             await client.send(handshake("/silent/x", pair))
-        await until(lambda: h.gateway.tunnels.open == 3)
+        await until(lambda: h.gateway.tunnels.open == 6)
         assert (await refused(h, pair, "/silent/x"))[:2] == (503, "overloaded")
-        async with opened(h, "/echo", pair):
-            assert h.gateway.tunnels.open == 4
+        async with opened(h, "/echo", pair), opened(h, "/echo", pair):
+            assert h.gateway.tunnels.open == 8
             assert (await refused(h, pair))[:2] == (503, "overloaded")
-        await until(lambda: h.gateway.tunnels.open == 3)
+        await until(lambda: h.gateway.tunnels.open == 6)
 
 
 async def test_a_handshake_that_is_declined_keeps_no_place(tmp_path):
