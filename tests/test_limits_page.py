@@ -9,7 +9,7 @@ from gateway.auth_server import client, discovery, jwks, keys
 from gateway.config.schema import raw_schema
 from gateway.core import grants, jws
 from gateway.credentials import header
-from gateway.edge import body, cors, cycle, listener, protocol, transport
+from gateway.edge import body, cors, cycle, listener, transport
 from gateway.refresher import addresses, guard, presentation
 from gateway.upstream import UpstreamSettings, parser
 
@@ -118,6 +118,6 @@ def test_what_the_page_says_in_words_is_what_the_code_has():
     words = " ".join(PAGE.split())
     assert f"for at most {listener.LINGER:g}s or `idle_timeout`" in words
     assert f"no longer than {transport._SILENCE:g}s in silence" in words
-    assert f"and for {protocol._SHORT:g}s during a shutdown" in words
+    assert f"and for {listener.SHORT_LINGER:g}s during a shutdown" in words
     assert f", {keys.MAX_KEYS} keys" in PAGE
     assert addresses._REMEMBERED == guard._REMEMBERED == presentation._REMEMBERED

@@ -107,7 +107,7 @@ class Cycle:
         self._pieces.append(data)
         self._buffered += len(data)
         if self._buffered > _HIGH_WATER:
-            self._connection.hold_back()
+            self._transport.hold_back()
         self._wake()
 
     def end(self) -> None:

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 class Connection(Protocol):
     """What a cycle needs of the connection that it is on."""
 
-    def hold_back(self) -> None:
-        """Read no more of the body for now."""
-
     def go_on(self) -> None:
         """The application waits for more of the body."""
 
@@ -31,6 +28,9 @@ class Transport(Protocol):
 
     write: Callable[[bytes], None]
     write_paused: bool
+
+    def hold_back(self) -> None:
+        """Read no more of the body for now."""
 
     async def drain(self) -> None:
         """Until the client has taken some of what waits for it, or has left."""

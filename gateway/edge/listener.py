@@ -6,6 +6,8 @@ from gateway.core.heads import Limits
 
 LINGER = 30.0
 """Seconds, as nginx's ``lingering_time``."""
+SHORT_LINGER = 1.0
+"""Seconds, for who was too slow, for some of those who are too many (B27), and while the server drains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

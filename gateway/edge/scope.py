@@ -26,6 +26,11 @@ class Place:
         scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         return cls(_address(transport, "sockname"), _address(transport, "peername"), scheme, root_path, state)
 
+    @property
+    def address(self) -> str:
+        """The client's, for the log."""
+        return self.client[0] if self.client is not None else "unknown"
+
 
 def http_scope(request: Cycle, place: Place) -> dict[str, Any]:
     """The scope of one request; ``cycle_of`` finds it there."""

@@ -50,7 +50,7 @@ async def test_an_answered_request_is_forgotten_whoever_answered_it():
             for _ in range(3):
                 assert (await wire.answer()).status == 200
         (protocol,) = state.connections
-        assert len(protocol._queue) == 0
+        assert len(protocol._pipeline._queue) == 0
 
 
 async def test_a_request_under_way_learns_that_its_client_left():
@@ -191,8 +191,8 @@ async def test_a_crowd_of_pipelined_requests_waits_unparsed():
         wire.send(b"".join(b"GET /%d" % n + HEAD + b"\r\n" for n in range(3000)))
         await until(lambda: state.connections)
         (protocol,) = state.connections
-        await until(lambda: protocol._ahead)
-        assert len(protocol._queue) < 1000
+        await until(lambda: protocol._pipeline._ahead)
+        assert len(protocol._pipeline._queue) < 1000
         held.set()
         for n in range(3000):
             assert (await wire.answer()).body == b"/%d" % n
@@ -383,7 +383,7 @@ async def test_what_stands_behind_an_upgrade_is_read_two_ahead_too():
         assert (await wire.answer()).status == 200
         held.clear()
         (protocol,) = state.connections
-        assert len(protocol._queue) < 1000
+        assert len(protocol._pipeline._queue) < 1000
         held.set()
         for _ in range(2000):
             assert (await wire.answer()).status == 200
