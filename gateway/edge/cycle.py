@@ -20,6 +20,8 @@ CYCLE = "evergreen.cycle"
 _NONE, _LENGTH, _CHUNKED, _CLOSE = Framing  # in names of our own: on the hot path a member's look-up counts
 _HIGH_WATER = 64 * 1024
 """Bytes of a body that wait for the application; beyond, reading from the client pauses (D4)."""
+_MANY = 64
+"""Pieces that are kept apart: each of a byte or two would cost thirty times its size (D4)."""
 _COPIED = 16 * 1024
 """Bytes that cost less to copy than to write on their own."""
 _GONE = {"type": "http.disconnect"}
@@ -105,6 +107,8 @@ class Cycle:
             return
         self._told = True
         self._pieces.append(data)
+        if len(self._pieces) > _MANY:
+            self._pieces = [b"".join(self._pieces)]
         self._buffered += len(data)
         if self._buffered > _HIGH_WATER:
             self._transport.hold_back()

@@ -180,4 +180,5 @@ async def test_a_route_for_everything_shares_with_nobody(tmp_path):
         h, server = await stack.enter_async_context(before(tmp_path, handler, upstream=settings, routes=routes))
         await asking(stack, h, 4, "/x")
         await until(lambda: server.connections == 4)
+        assert h.gateway.upstreams[""].active == 4
         may_answer.set()

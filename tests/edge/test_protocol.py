@@ -387,3 +387,28 @@ async def test_what_stands_behind_an_upgrade_is_read_two_ahead_too():
         held.set()
         for _ in range(2000):
             assert (await wire.answer()).status == 200
+
+
+async def test_a_body_in_single_bytes_costs_little_more_than_one():
+    """D4: what waits for the application is bounded in bytes, and not thirty times that in Python's objects."""
+    read = asyncio.Event()
+    got = bytearray()
+
+    async def work(connection, receive, send):
+        await read.wait()
+        while True:
+            message = await receive()
+            got.extend(message["body"])
+            if not message["more_body"]:
+                break
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    application = Application(work)
+    async with serving(application, GatewayProtocol) as (port, _), Wire.to(port) as wire:
+        wire.send(b"POST /x" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n")
+        await until(lambda: application.seen and application.seen[0]._buffered == 50_000)
+        assert len(application.seen[0]._pieces) <= 65
+        read.set()
+        assert (await wire.answer()).status == 200
+        assert bytes(got) == b"x" * 50_000
