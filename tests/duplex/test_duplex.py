@@ -168,6 +168,7 @@ async def test_a_peer_that_takes_nothing_does_not_prolong_closing(tls):
         duplex.push(b"x" * MANY)
         duplex.close(0.05)
         await duplex.closed()
+        assert duplex.lost
 
 
 async def test_aborting_wakes_the_reader_and_the_writer():

@@ -14,9 +14,7 @@ import httpx
 
 from tests.programs import program
 
-CONFIGURATION = """
-daemon off;
-master_process off;
+_HOME = """
 pid {home}/pid;
 error_log {home}/error.log;
 events {{ }}
@@ -27,6 +25,15 @@ http {{
     fastcgi_temp_path {home}/fastcgi;
     uwsgi_temp_path {home}/uwsgi;
     scgi_temp_path {home}/scgi;
+"""
+"""Everything in one folder. Either configuration goes on from here, inside of ``http``."""
+
+CONFIGURATION = (
+    """
+daemon off;
+master_process off;"""
+    + _HOME
+    + """
     proxy_cache_path {home}/cache keys_zone=all:1m;
     server {{
         listen unix:{socket};
@@ -42,23 +49,17 @@ http {{
     }}
 }}
 """
+)
 """The most careless cache: one key for all users, Vary ignored, every status kept, conditions passed on."""
 
 
-FRAME = """
+FRAME = (
+    """
 daemon off;
 worker_processes 1;
-user {user};
-pid {home}/pid;
-error_log {home}/error.log;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path {home}/body;
-    proxy_temp_path {home}/proxy;
-    fastcgi_temp_path {home}/fastcgi;
-    uwsgi_temp_path {home}/uwsgi;
-    scgi_temp_path {home}/scgi;
+user {user};"""
+    + _HOME
+    + """
     keepalive_requests 100000;
     {settings}
     server {{
@@ -69,6 +70,7 @@ http {{
     }}
 }}
 """
+)
 
 
 @asynccontextmanager
