@@ -2,10 +2,10 @@
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run demo test soak lint types format docs lock clean
+.PHONY: help run demo test soak lint types bench bench-quick format docs lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
 
 .venv/ready: requirements-dev.txt pyproject.toml tools/venv
 	@tools/venv
@@ -33,6 +33,14 @@ lint: .venv/ready ## style and mistakes
 types: .venv/ready ## mypy --strict
 	@$(BIN)/mypy
 
+bench: ## measure beside nginx, Envoy and others on two cores (15 min), and write docs/performance.md
+	@tools/bench
+	@.venv-bench/bin/python -m bench --write
+
+bench-quick: ## the short form (under 2 min); writes nothing that is kept in git
+	@tools/bench
+	@.venv-bench/bin/python -m bench --quick
+
 format: .venv/ready ## apply the style
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
@@ -47,6 +55,8 @@ lock: .venv/ready ## choose new versions; the lock files hold names, versions an
 		--python-version 3.11 pyproject.toml -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --upgrade \
 		--python-version 3.11 pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --upgrade \
+		--python-version 3.11 pyproject.toml --group bench -c requirements.txt -o requirements-bench.txt
 
 clean: ## forget what was installed and cached
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist *.egg-info
+	@rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist *.egg-info

@@ -25,14 +25,17 @@ from gateway.edge.asgi import Application
 from gateway.edge.call import ProxySettings
 from gateway.edge.cors import Cors, OwnCors, PassedCors
 from gateway.edge.endpoints import endpoints
+from gateway.edge.express import Express
 from gateway.edge.fittings import Fittings
 from gateway.edge.problems import Problems
 from gateway.edge.proxy import Proxy
+from gateway.edge.reception import Desk, Reception
 from gateway.edge.upstreams import Outgoing, Response, Target
-from gateway.events import Emit, Noticed
+from gateway.events import Emit, Events, Noticed
 from gateway.judge import Judge
 from gateway.refresher import Refresher
 from gateway.store.memory import MemoryStore
+from gateway.tally import Tally
 from gateway.upstream import Upstream, UpstreamRequest
 from gateway.websocket import Tunnels
 
@@ -46,10 +49,16 @@ class Gateway:
     store: MemoryStore
     upstreams: dict[str, Upstream]
     tunnels: Tunnels
+    tally: Tally
 
 
-def build(config: Config, emit: Emit) -> Gateway:
-    """Compose a gateway. Nothing is opened before the application's lifespan starts."""
+def build(config: Config, tell: Emit, *, verbose: bool = True) -> Gateway:
+    """Compose a gateway. Nothing is opened before the application's lifespan starts.
+
+    ``tell`` hears every event; without ``verbose`` not the plain requests, which are only counted.
+    """
+    tally = Tally()
+    emit = Events(tell, tally, verbose=verbose)
     outbound = Outbound(OutboundSettings(ca_file=settings.path(config.auth_server.ca_file)))
     discovery = _discovery(config, outbound, emit)
     keys = _keys(config, outbound, discovery, emit)
@@ -66,18 +75,30 @@ def build(config: Config, emit: Emit) -> Gateway:
     names = settings.token_names(config)
     tunnels = Tunnels(settings.tunnels(config))
     fittings = _fittings(config, names, refresher, problems, tunnels)
-    proxy = Proxy(
-        ProxySettings(
+    reception = Reception(
+        Desk(
             limits=settings.limits(config),
-            replay_body=config.refresh.replay_body,
-            fittings=fittings,
-            judge=judge,
+            credentials=fittings.credentials,
+            via=fittings.via,
+            forwarding=Forwarding(config.server.trusted_proxies),
             router=settings.router(config),
             targets=_targets(config, names, upstreams),
-            forwarding=Forwarding(config.server.trusted_proxies),
+            judge=judge,
+            clock=fittings.clock,
             emit=emit,
         )
     )
+    proxy = Proxy(
+        ProxySettings(
+            reception=reception,
+            fittings=fittings,
+            replay_body=config.refresh.replay_body,
+            max_body=config.server.max_body,
+            emit=emit,
+        )
+    )
+    prefix = config.server.gateway_prefix
+    express = Express(reception, fittings, prefix, emit)
 
     async def start() -> None:
         for sentence in config.warnings:
@@ -95,8 +116,8 @@ def build(config: Config, emit: Emit) -> Gateway:
             await discovery.close()
 
     own = endpoints(problems, fittings.cors, emit)
-    application = Application(proxy, own, config.server.gateway_prefix, start=start, stop=stop, emit=emit)
-    return Gateway(application, refresher, store, upstreams, tunnels)
+    application = Application(proxy, express, own, prefix, start=start, stop=stop, emit=emit)
+    return Gateway(application, refresher, store, upstreams, tunnels, tally)
 
 
 def _discovery(config: Config, outbound: Outbound, emit: Emit) -> Discovery | None:
@@ -176,6 +197,7 @@ def _targets(config: Config, names: TokenNames, upstreams: dict[str, Upstream]) 
         name: Target(
             name=name,
             send=partial(_send, upstreams[name]),
+            begin=upstreams[name].begin,
             filter=filtered,
             scheme=upstream.url.scheme.encode(),
             authority=upstream.url.authority.encode(),
@@ -191,9 +213,10 @@ async def _send(upstream: Upstream, outgoing: Outgoing) -> Response:
     request = UpstreamRequest(
         outgoing.method,
         outgoing.target,
-        outgoing.headers,
+        outgoing.fields,
         outgoing.body,
         lane=outgoing.lane,
         upgrade=outgoing.upgrade,
+        again=outgoing.again,
     )
     return await upstream.send(request, response_timeout=outgoing.response_timeout)

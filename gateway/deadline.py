@@ -1,7 +1,10 @@
 """One deadline that moves often and is met seldom."""
 
 import asyncio
+import math
 from collections.abc import Callable
+
+_NEVER = math.inf
 
 
 class Deadline:
@@ -11,31 +14,33 @@ class Deadline:
     the one timer looks at it when it fires.
     """
 
-    __slots__ = ("_at", "_expired", "_loop", "_timer")
+    __slots__ = ("_at", "_due", "_expired", "_loop", "_timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[], None]) -> None:
         self._loop = loop
         self._expired = expired
-        self._at: float | None = None
+        self._at = _NEVER
         self._timer: asyncio.TimerHandle | None = None
+        self._due = _NEVER
+        """When the timer fires."""
 
     def set(self, seconds: float) -> None:
         """Expire in so many seconds, whatever was set before."""
-        at = self._at = self._loop.time() + seconds
-        timer = self._timer
-        if timer is not None:
-            if timer.when() <= at:
-                return
-            timer.cancel()
-        self._timer = self._loop.call_at(at, self._fired)
+        self.at(self._loop.time() + seconds)
+
+    def at(self, time: float) -> None:
+        """Expire at this time of the loop's, whatever was set before."""
+        self._at = time
+        if time < self._due:
+            self._start(time)
 
     def clear(self) -> None:
         """Do not expire; the timer may stay, for the next ``set``."""
-        self._at = None
+        self._at = _NEVER
 
     def cancel(self) -> None:
         """Do not expire and let go of the timer."""
-        self._at = None
+        self._at = self._due = _NEVER
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -45,14 +50,21 @@ class Deadline:
         self.cancel()
         self._expired = _nothing
 
+    def _start(self, time: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = time
+        self._timer = self._loop.call_at(time, self._fired)
+
     def _fired(self) -> None:
         self._timer = None
-        if self._at is None:
+        self._due = _NEVER
+        if self._at == _NEVER:
             return
         if self._loop.time() < self._at:
-            self._timer = self._loop.call_at(self._at, self._fired)
+            self._start(self._at)
             return
-        self._at = None
+        self._at = _NEVER
         self._expired()
 
 

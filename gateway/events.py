@@ -7,13 +7,19 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+from gateway.core.websocket import SWITCHING_PROTOCOLS
 
 _OURS = Path(__file__).parent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RequestEnded:
-    """One request of a client's has been answered, or has lost its client."""
+    """One request of a client's has been answered, or has lost its client.
+
+    Nobody changes it. It is not frozen because that doubles what it costs to make one: 3.0 against 1.5 µs.
+    """
 
     request_id: str
     method: str
@@ -40,6 +46,8 @@ class RequestEnded:
     """A WebSocket's: who ended it, ``client``, ``upstream`` or ``gateway``."""
     close_code: int | None = None
     """A WebSocket's: RFC 6455 §7.4; 1005: none was given, 1006: that side vanished."""
+    express: bool = False
+    """It went through the express lane."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +99,54 @@ class Repeated:
 
 Event = RequestEnded | RefreshEnded | Noticed
 Emit = Callable[[Event], None]
+
+
+def is_plain(*, status: int, code: str | None, refreshed: str | None, cut_by: str | None) -> bool:
+    """A request that no operator asks for: neither refused, refreshed, a WebSocket, nor broken off by our side.
+
+    The arguments are ``RequestEnded``'s. A plain one is told at ``debug``, every other at ``info`` or above.
+    """
+    by_client = cut_by is None or cut_by == "client"
+    return code is None and refreshed is None and by_client and status != SWITCHING_PROTOCOLS
+
+
+class Counts(Protocol):
+    """What ``Events`` needs of ``gateway.tally``."""
+
+    def request(self, route: str, decision: str, status: int, seconds: float, express: bool) -> None:  # noqa: FBT001
+        """A request has ended."""
+
+    def refresh(self, outcome: str, seconds: float) -> None:
+        """A presentation of a refresh token has ended."""
+
+    def notice(self, what: str) -> None:
+        """Something was told to the operator."""
+
+
+class Events:
+    """Where the events of one gateway go: each is counted, and told to the log."""
+
+    __slots__ = ("_counts", "_tell", "passed", "verbose")
+
+    def __init__(self, tell: Emit, counts: Counts, *, verbose: bool) -> None:
+        """Args: verbose: a line is due for every request, plain ones too (``log.level`` is ``debug``)."""
+        self._tell = tell
+        self._counts = counts
+        self.verbose = verbose
+        self.passed = counts.request
+        """``passed(route, decision, status, seconds, express)``: in place of an event, for a request that
+        ``is_plain`` while not ``verbose``: nobody would read a line of it."""
+
+    def __call__(self, event: Event) -> None:
+        """Count it, then tell it."""
+        match event:
+            case RequestEnded():
+                self.passed(event.route, event.decision, event.status, event.duration, event.express)
+            case RefreshEnded():
+                self._counts.refresh(event.outcome, event.duration)
+            case Noticed():
+                self._counts.notice(event.what)
+        self._tell(event)
 
 
 def fault(what: str, error: BaseException, request_id: str = "") -> Noticed:

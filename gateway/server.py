@@ -116,7 +116,14 @@ class _AnnouncedServer(GatewayServer):
 
 def run(config: Config) -> int:
     """Serve until a signal. Returns the exit status."""
-    emit = log.configure(config.log.level, config.log.format)
+    told = log.configure(config.log.level, config.log.format)
+    try:
+        return _run(config, told)
+    finally:
+        told.close()
+
+
+def _run(config: Config, emit: Emit) -> int:
     try:
         sock = _listen(config)
     except OSError as error:
@@ -125,7 +132,8 @@ def run(config: Config) -> int:
         print(f"gateway: cannot listen on {config.server.listen}: {reason}. {remedy}", file=sys.stderr)  # noqa: T201
         return 1
     most = _most_clients(config, emit)
-    uvicorns = settings(config, build(config, emit).application, max_connections=most)
+    gateway = build(config, emit, verbose=config.log.level == "debug")
+    uvicorns = settings(config, gateway.application, max_connections=most)
     server = _AnnouncedServer(uvicorns, emit, handshake_timeout=config.server.header_timeout)
     uvloop.run(server.serve(sockets=[sock]))
     return 0 if server.started else 1

@@ -141,6 +141,7 @@ def listening(config: Config) -> ListenerSettings:
         linger=min(server.idle_timeout, LINGER),
         min_data_rate=float(server.min_data_rate),
         max_connections=server.max_connections,
+        express=server.express,
     )
 
 

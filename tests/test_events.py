@@ -1,5 +1,7 @@
+import pytest
+
 from gateway.core import strict_json
-from gateway.events import Noticed, Repeated, fault, place
+from gateway.events import Events, Noticed, RefreshEnded, Repeated, RequestEnded, fault, is_plain, place
 
 
 def failing(work):
@@ -40,3 +42,76 @@ def test_what_is_repeated_is_told_at_once_and_then_seldom():
     assert told == ["no room", "no room (10 times)", "no room (10 times)"]
     assert repeated.happened(1000) == Noticed(what="full", detail="no room (5 times)")
     assert repeated.happened(2000) == Noticed(what="full", detail="no room")
+
+
+def ended(**changes) -> RequestEnded:
+    facts = {"request_id": "1", "method": "GET", "path": "/x", "route": "/*", "status": 200, "decision": "forward"}
+    return RequestEnded(**(facts | changes))
+
+
+class Counted(list):
+    """Notes every count."""
+
+    def request(self, *facts):
+        self.append(("request", *facts))
+
+    def refresh(self, *facts):
+        self.append(("refresh", *facts))
+
+    def notice(self, *facts):
+        self.append(("notice", *facts))
+
+
+@pytest.mark.parametrize(
+    ("event", "facts"),
+    [
+        (ended(duration=0.5), ("request", "/*", "forward", 200, 0.5, False)),
+        (ended(express=True), ("request", "/*", "forward", 200, 0.0, True)),
+        (RefreshEnded(outcome="denied", duration=2.0), ("refresh", "denied", 2.0)),
+        (Noticed(what="x", detail="y"), ("notice", "x")),
+    ],
+)
+def test_every_event_is_counted_and_told(event, facts):
+    told, counted = [], Counted()
+    Events(told.append, counted, verbose=False)(event)
+    assert told == [event]
+    assert counted == [facts]
+
+
+def test_what_passed_is_only_counted():
+    told, counted = [], Counted()
+    Events(told.append, counted, verbose=False).passed("/*", "forward", 200, 0.5, True)
+    assert told == []
+    assert counted == [("request", "/*", "forward", 200, 0.5, True)]
+
+
+def test_a_log_that_fails_loses_no_count():
+    def failing(event):
+        raise OSError
+
+    counted = Counted()
+    with pytest.raises(OSError):
+        Events(failing, counted, verbose=True)(Noticed(what="x"))
+    assert counted == [("notice", "x")]
+
+
+PLAIN = {"status": 200, "code": None, "refreshed": None, "cut_by": None}
+
+
+@pytest.mark.parametrize("facts", [{}, {"status": 0}, {"status": 404}, {"status": 503}, {"cut_by": "client"}])
+def test_a_plain_request_is_one_that_nobody_asks_for(facts):
+    assert is_plain(**(PLAIN | facts))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"status": 101},
+        {"code": "invalid_token"},
+        {"refreshed": "expired"},
+        {"cut_by": "upstream"},
+        {"cut_by": "gateway"},
+    ],
+)
+def test_refusals_refreshes_websockets_and_broken_answers_are_not_plain(facts):
+    assert not is_plain(**(PLAIN | facts))

@@ -16,7 +16,7 @@ BESIDES_CORE = {
     "auth_server": {"gateway.descriptors", "gateway.events"},
     "edge": {"gateway.deadline", "gateway.duplex", "gateway.events", "gateway.exchange"},
     "refresher": {"gateway.events"},
-    "log.py": {"gateway.events"},
+    "log.py": {"gateway.events", "gateway.writing"},
     "upstream": {"gateway.deadline", "gateway.descriptors", "gateway.duplex"},
     "websocket": {"gateway.duplex"},
 }
@@ -48,6 +48,7 @@ PURE = {
     "hmac",
     "http",
     "ipaddress",
+    "itertools",
     "json",
     "math",
     "re",

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from gateway.config.addresses import ListenAddress, Networks
 from gateway.config.names import OwnPrefix, Pseudonym
 from gateway.config.problems import bad
-from gateway.config.scalars import Count, CountOrZero, Section, Text, default, one_of, required, whole
+from gateway.config.scalars import Boolean, Count, CountOrZero, Section, Text, default, one_of, required, whole
 from gateway.config.secrets import ExistingFile
 from gateway.config.units import Duration, HeaderSize, PositiveDuration, Size
 
@@ -85,6 +85,9 @@ class Server(Section):
     Absent: `evergreen-` and eight random hex digits, new in each process. Replicas may share one."""
     gateway_prefix: OwnPrefix = default("/_gateway/")
     """The path prefix kept for the gateway's own endpoints (none yet); nothing under it reaches an upstream."""
+    express: Boolean = default(True)
+    """A request with a fresh token that needs no decision takes a shorter way through the gateway. `false`: every
+    request goes through the ASGI application, with the same answers and for more processor time."""
 
 
 Realm = Annotated[Text, Field(pattern=_QUOTABLE), WithJsonSchema({"type": "string", "pattern": _QUOTABLE})]

@@ -15,7 +15,6 @@ from gateway.config.shape import Loc, field_of, keys, table_of
 NOT_BUILT = {
     "admin": "the admin listener",
     "metrics": "metrics",
-    "server.express": "the fast lane",
     "auth_server.profile": "a profile of a known authorization server",
     "auth_server.introspection_endpoint": "token introspection",
     "access_token.introspection": "token introspection",

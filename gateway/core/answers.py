@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from gateway.core.headers import Headers
+from gateway.core.shapes import shape_of
 from gateway.core.wire import field_lines
 
 _PHRASES = {int(status): status.phrase.encode() for status in HTTPStatus}
@@ -40,6 +41,16 @@ class AnswerHead(NamedTuple):
     """The connection may carry another request."""
 
 
+class AnswerFields(NamedTuple):
+    """An answer's fields, written, and what they say of its end."""
+
+    lines: bytes
+    length: int | None
+    """The ``Content-Length`` among them."""
+    closes: bool
+    """There is a ``Connection: close`` among them."""
+
+
 def answer_head(status: int, headers: Headers, *, method: str, version: str, keep_alive: bool) -> AnswerHead:
     """The head of the answer to a ``method`` request of HTTP ``version``.
 
@@ -54,15 +65,22 @@ def answer_head(status: int, headers: Headers, *, method: str, version: str, kee
         UnwritableFields: a field cannot be written as one (P17).
         ValueError: a status that is none, or a length that is no number: a mistake of ours.
     """
+    return written_head(status, answer_fields(headers), method=method, version=version, keep_alive=keep_alive)
+
+
+def answer_fields(headers: Headers) -> AnswerFields:
+    """The fields in their order and case. Raises: UnwritableFields, ValueError: see ``answer_head``."""
+    shape = shape_of(tuple([name for name, _ in headers]))
+    lengths = shape.values(headers, b"content-length")
+    closes = any(b"close" in value.lower() for value in shape.values(headers, b"connection"))
+    return AnswerFields(field_lines(headers), int(lengths[-1]) if lengths else None, closes)
+
+
+def written_head(status: int, fields: AnswerFields, *, method: str, version: str, keep_alive: bool) -> AnswerHead:
+    """``answer_head``, where the fields have been written already. Raises: ValueError: see there."""
     if not 200 <= status <= _HIGHEST:  # noqa: PLR2004  # 1xx is no final answer
         raise ValueError(status)
-    length, closes = None, False
-    for name, value in headers:
-        size = len(name)
-        if size == 14 and name.lower() == b"content-length":  # noqa: PLR2004  # cheap before exact
-            length = int(value)
-        elif size == 10 and name.lower() == b"connection":  # noqa: PLR2004
-            closes = closes or b"close" in value.lower()
+    lines, length, closes = fields
     framing = _framing(method, status, length, version)
     keep_alive = keep_alive and not closes and framing is not _CLOSE
     added = b"transfer-encoding: chunked\r\n" if framing is _CHUNKED else b""
@@ -70,7 +88,7 @@ def answer_head(status: int, headers: Headers, *, method: str, version: str, kee
         added += b"connection: close\r\n"
     elif keep_alive and version == "1.0":
         added += b"connection: keep-alive\r\n"
-    data = b"".join((STATUS_LINES[status], field_lines(headers), added, b"\r\n"))
+    data = b"".join((STATUS_LINES[status], lines, added, b"\r\n"))
     return AnswerHead(data, framing, length or 0 if framing is _LENGTH else 0, keep_alive)
 
 

@@ -1,4 +1,4 @@
-"""A dictionary that cannot grow without end (D6)."""
+"""Dictionaries that cannot grow without end (D6)."""
 
 from collections import OrderedDict
 from typing import Generic, TypeVar
@@ -23,3 +23,22 @@ class Bounded(OrderedDict[K, V], Generic[K, V]):
         self.move_to_end(key)
         if len(self) > self._limit:
             self.popitem(last=False)
+
+
+class Learnt(dict[K, V], Generic[K, V]):
+    """What can be found out again at any time. Holds at most ``limit`` entries; full, it forgets them all.
+
+    Write with ``learn`` only.
+    """
+
+    __slots__ = ("_limit",)
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def learn(self, key: K, value: V) -> None:
+        """Remember this."""
+        if len(self) >= self._limit:
+            self.clear()
+        self[key] = value

@@ -5,6 +5,10 @@ What crosses the gateway, both ways, is decided here. Nothing below reads a pars
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
+
+from gateway.core.bounded import Learnt
+from gateway.core.shapes import Shape, shape_of
 
 Header = tuple[bytes, bytes]
 Headers = list[Header]
@@ -50,6 +54,18 @@ _CACHE_DIRECTIVES = frozenset({b"expires", b"x-accel-expires", b"surrogate-contr
 _CACHE_CONTROL = b"cache-control"
 """So does every name that ends so: the targeted fields of RFC 9213 are heeded before Cache-Control itself."""
 
+_NO_OPTIONS: frozenset[bytes] = frozenset()
+_USUAL_OPTIONS = {v: frozenset({v.lower()}) for v in (b"keep-alive", b"Keep-Alive", b"close", b"Close")}
+
+_WITHOUT_LENGTH = (204, 304)
+
+_NO_NAME = b":"
+"""What no name begins or ends with."""
+
+_MASKS = 1024
+_SHORT = 64
+"""Bytes of the options of a ``Connection`` that are remembered (D6)."""
+
 _CORS = b"access-control-"
 """How the names of all fields of CORS begin (Fetch §3.3)."""
 
@@ -63,6 +79,17 @@ def tokens(headers: Iterable[Header], name: bytes) -> list[bytes]:
     """The lower-cased members of a comma-separated list field, over all its lines (RFC 9110 §5.6.1)."""
     members = (m.strip() for v in values(headers, name) for m in v.lower().split(b","))
     return [m for m in members if m]
+
+
+def connection_options(values: Sequence[bytes]) -> frozenset[bytes]:
+    """The names that the values of ``Connection`` are, as ``spelled``."""
+    if not values:
+        return _NO_OPTIONS
+    if len(values) == 1:
+        usual = _USUAL_OPTIONS.get(values[0])
+        if usual is not None:
+            return usual
+    return frozenset(m for v in values for part in v.split(b",") if (m := spelled(part.strip())))
 
 
 def spelled(name: bytes) -> bytes:
@@ -157,7 +184,7 @@ class RequestFilter:
         return kept if field in kept else [*kept, field]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Crossing:
     """What a response must take along to the client."""
 
@@ -172,33 +199,50 @@ class Crossing:
 
 
 class ResponseFilter:
-    """Takes away what a client must not see, and adds what it must."""
+    """Takes away what a client must not see, and adds what it must. What it decided for a shape it remembers."""
 
     def __init__(self, names: TokenNames, *, own_cors: bool = False) -> None:
         """Args: own_cors: the gateway answers CORS itself; what the upstream says of it is taken away (C2)."""
         self._drop = HOP_BY_HOP | {spelled(n) for n in names.response}
         self._own_cors = own_cors
+        self._masks: Learnt[tuple[Shape, frozenset[bytes], bool, bool], bytes] = Learnt(_MASKS)
 
     def __call__(self, headers: Headers, status: int, crossing: Crossing) -> Headers:
         """The fields for the client, in their order."""
-        drop = self._drop
-        named = tokens(headers, b"connection")
-        if named:
-            drop = drop.union({spelled(n) for n in named} - FRAMING - _FOR_EVERY_RECIPIENT)
-        if status in (204, 304):
-            drop = drop | {b"content-length"}
-        if crossing.tokens:
-            drop = drop | _CACHE_DIRECTIVES
-        kept = [h for h in headers if spelled(h[0]) not in drop]
-        if self._own_cors:
-            kept = [h for h in kept if not spelled(h[0]).startswith(_CORS)]
-        if crossing.tokens:
-            kept = [h for h in kept if not h[0].lower().endswith(_CACHE_CONTROL)]
+        shape = shape_of(tuple([n for n, _ in headers]))
+        options = connection_options(shape.values(headers, b"connection"))
+        kept = list(compress(headers, self.mask(shape, options, status, tokens=bool(crossing.tokens))))
         if crossing.location is not None:
             kept = [(n, crossing.location(v)) if n.lower() == b"location" else (n, v) for n, v in kept]
         kept.extend(crossing.added)
         kept.extend(token_fields(crossing))
         return kept
+
+    def mask(self, shape: Shape, options: frozenset[bytes], status: int, *, tokens: bool = False) -> bytes:
+        """A byte for each field of an answer of this shape and status: 1 if the client may see it, else 0.
+
+        ``options`` are what its ``Connection`` names; ``tokens``: new ones go out with it.
+        """
+        key = (shape, options, status in _WITHOUT_LENGTH, tokens)
+        mask = self._masks.get(key)
+        if mask is None:
+            mask = self._judged(shape.names, *key[1:])
+            if shape.lasting and sum(map(len, options)) <= _SHORT:
+                self._masks.learn(key, mask)
+        return mask
+
+    def _judged(self, names: Sequence[bytes], options: frozenset[bytes], lengthless: bool, tokens: bool) -> bytes:  # noqa: FBT001
+        drop = self._drop | (options - FRAMING - _FOR_EVERY_RECIPIENT)
+        if lengthless:
+            drop |= {b"content-length"}
+        if tokens:
+            drop |= _CACHE_DIRECTIVES
+        foreign = _CORS if self._own_cors else _NO_NAME
+        cached = _CACHE_CONTROL if tokens else _NO_NAME
+        return bytes(
+            not (read in drop or read.startswith(foreign) or name.lower().endswith(cached))
+            for name, read in zip(names, map(spelled, names), strict=True)
+        )
 
 
 def token_fields(crossing: Crossing) -> Headers:

@@ -5,6 +5,7 @@ RFC 9112 §3 and §6, read strictly: whatever two servers could frame or route d
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.core import errors
 from gateway.core.errors import GatewayError
@@ -15,7 +16,9 @@ _REFUSED = frozenset({"CONNECT", "TRACE"})
 _VERSIONS = frozenset({"1.0", "1.1"})
 """Parsers also take HTTP/0.9 and HTTP/2.0 on a request line."""
 
-_READ = frozenset({b"host", b"content-length", b"transfer-encoding"})
+FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+"""Each of them announces a body (RFC 9112 §6)."""
+_READ = FRAMING | {b"host"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +31,18 @@ class Limits:
     body_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Fields(NamedTuple):
+    """What a head's fields say of the message, whatever its first line."""
+
+    host: bytes
+    """Empty: none, from an HTTP/1.0 client."""
+    has_body: bool
+    """A body was announced, be it an empty one."""
+    content_length: int | None
+    """None: chunked, or no body."""
+
+
+class Head(NamedTuple):
     """A request's head, checked."""
 
     method: str
@@ -39,15 +52,25 @@ class Head:
     """The target without its query."""
     host: bytes
     headers: Headers
-    has_body: bool
-    """A body was announced, be it an empty one."""
-    content_length: int | None
-    """None: chunked, or no body."""
+    fields: Fields
+    """What they say; but for the host, which the target may name too."""
     version: str = "1.1"
     """The client's HTTP version, ``1.1`` or ``1.0``."""
 
+    @property
+    def has_body(self) -> bool:
+        """A body was announced, be it an empty one."""
+        return self.fields.has_body
 
-def read_head(method: str, sent: bytes, version: str, headers: Headers, limits: Limits) -> Head:
+    @property
+    def content_length(self) -> int | None:
+        """Its length; None: chunked, or no body."""
+        return self.fields.content_length
+
+
+def read_head(
+    method: str, sent: bytes, version: str, headers: Headers, limits: Limits, *, fields: Fields | None = None
+) -> Head:
     """The checked head of a request.
 
     Args:
@@ -56,6 +79,7 @@ def read_head(method: str, sent: bytes, version: str, headers: Headers, limits: 
         version: as ``1.1``.
         headers: names in lower case.
         limits: what is too much.
+        fields: what ``read_fields`` said of the same headers, version and limits before.
 
     Raises:
         GatewayError: it is refused.
@@ -66,16 +90,21 @@ def read_head(method: str, sent: bytes, version: str, headers: Headers, limits: 
         raise _bad("The gateway speaks HTTP/1.1. Use it.")
     if len(sent) > limits.target_bytes:
         raise GatewayError(errors.TARGET_TOO_LONG)
-    seen = _survey(headers, limits)
+    if fields is None:
+        fields = read_fields(headers, version, limits)
     target, authority = _split(sent, method)
+    return Head(method, target, target.partition(b"?")[0], authority or fields.host, headers, fields, version)
+
+
+def read_fields(headers: Headers, version: str, limits: Limits) -> Fields:
+    """What the fields of a head of HTTP ``version`` say of the message. Raises: GatewayError: it is refused."""
+    seen = _survey(headers, limits)
     host = _host(seen.get(b"host", []), version)
     length = _length(seen.get(b"content-length"), limits)
     chunked = _chunked(seen.get(b"transfer-encoding"), version)
     if chunked and length is not None:
         raise _bad("A body has a length or chunks, not both. Send one of them.")
-    has_body = length is not None or chunked
-    path = target.partition(b"?")[0]
-    return Head(method, target, path, authority or host, headers, has_body, length, version)
+    return Fields(host, length is not None or chunked, length)
 
 
 def _bad(detail: str) -> GatewayError:

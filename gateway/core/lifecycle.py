@@ -15,6 +15,7 @@ Rules, proven as properties in tests/core/test_lifecycle_walks.py:
 - every path ends.
 """
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
@@ -35,6 +36,9 @@ class Absent(Enum):
     AMBIGUOUS = "ambiguous"
     """More than one access token, or more than one refresh token (T17)."""
 
+
+ALWAYS = (-math.inf, math.inf)
+NEVER = (math.inf, -math.inf)
 
 Presented = AccessToken | Rejected | KeysUnavailable | Absent
 
@@ -203,6 +207,19 @@ class Arrived:
                 return self._missing()
             case _:
                 assert_never(self.access)
+
+    def stands(self, now: float) -> tuple[float, float]:
+        """From when on, and until when (Unix seconds), ``next`` decides as it does at ``now``.
+
+        Only what may be remembered has such a span: a token in its fresh years, and what no token or clock changes.
+        """
+        if self.policy.auth is Auth.OFF or isinstance(self.access, Absent):
+            return ALWAYS
+        if isinstance(self.access, AccessToken):
+            schedule = self.access.schedule
+            if schedule.age(now) is Age.FRESH:
+                return schedule.starts_at, schedule.ahead_at
+        return NEVER
 
     def _missing(self) -> Decision:
         if self.has_refresh_token:

@@ -52,6 +52,17 @@ class Places:
             self._owed -= 1
         share.held += 1
 
+    def enter(self, share: Share) -> bool:
+        """``open_to``, and if so ``take``, in one step: each request passes here."""
+        held = share.held
+        if held < share.sure:
+            self._owed -= 1
+        elif held >= share.most or self.free <= self._owed:
+            return False
+        self.free -= 1
+        share.held = held + 1
+        return True
+
     def give(self, share: Share) -> None:
         """One place back."""
         self.free += 1

@@ -13,6 +13,7 @@ from gateway.core.errors import Problem
 from gateway.core.headers import Headers
 from gateway.edge.body import Receive
 from gateway.edge.call import AnswerBroken
+from gateway.edge.express import Express
 from gateway.edge.line import ASGISend
 from gateway.edge.proxy import Proxy
 from gateway.events import Emit, fault
@@ -23,8 +24,12 @@ Step = Callable[[], Awaitable[None]]
 class Application:
     """Dispatches between the proxy and the gateway's own endpoints, and opens and closes the house."""
 
-    def __init__(self, proxy: Proxy, own: ASGIApp, prefix: str, *, start: Step, stop: Step, emit: Emit) -> None:
+    def __init__(
+        self, proxy: Proxy, express: Express, own: ASGIApp, prefix: str, *, start: Step, stop: Step, emit: Emit
+    ) -> None:
         """Args: prefix: ``/_gateway/``; start, stop: called once each by the server's lifespan."""
+        self.express = express
+        """For our own protocol class: what may answer in this application's place."""
         self._proxy = proxy
         self._own = own
         self._prefix = prefix

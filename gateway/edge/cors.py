@@ -11,6 +11,14 @@ _LONGEST = 300
 """Bytes of an origin: a host name has 253 at most (RFC 1035 §2.3.4)."""
 
 
+class Answered(Protocol):
+    """An upstream's answer."""
+
+    @property
+    def headers(self) -> Headers:
+        """Its fields."""
+
+
 class Cors(Protocol):
     """Who says what browsers may do."""
 
@@ -20,7 +28,7 @@ class Cors(Protocol):
     def asked(self, headers: Headers) -> Headers:
         """A preflight's fields for the upstream."""
 
-    def for_answer(self, upstream: str, origin: bytes | None, answer: Headers, *, preflight: bool) -> Headers:
+    def for_answer(self, upstream: str, origin: bytes | None, answer: Answered, *, preflight: bool) -> Headers:
         """The fields to add to an answer of an upstream's, to a request from ``origin``."""
 
     def for_problem(self, upstream: str, origin: bytes | None) -> Headers:
@@ -46,13 +54,14 @@ class PassedCors:
         """Without the field that only the gateway reads: an API would refuse it."""
         return without_requested(headers, self._refresh)
 
-    def for_answer(self, upstream: str, origin: bytes | None, answer: Headers, *, preflight: bool) -> Headers:
+    def for_answer(self, upstream: str, origin: bytes | None, answer: Answered, *, preflight: bool) -> Headers:
         """What a script on an allowed origin needs so that it can use our fields."""
-        if origin is None or not allows_origin(answer, origin):
+        if origin is None or not allows_origin(answer.headers, origin):
             return []
         if len(origin) <= _LONGEST:  # some APIs allow every origin: long ones must not fill the memory
-            credentials = values(answer, b"access-control-allow-credentials") == [b"true"]
-            self._known[upstream, origin] = credentials
+            credentials = values(answer.headers, b"access-control-allow-credentials") == [b"true"]
+            if self._known.get((upstream, origin)) is not credentials:
+                self._known[upstream, origin] = credentials
         if preflight:
             return [(b"access-control-allow-headers", self._refresh)]
         return [(b"access-control-expose-headers", self._expose)]
@@ -86,9 +95,9 @@ class OwnCors:
         """Unchanged: no preflight gets so far."""
         return headers
 
-    def for_answer(self, upstream: str, origin: bytes | None, answer: Headers, *, preflight: bool) -> Headers:  # noqa: ARG002
+    def for_answer(self, upstream: str, origin: bytes | None, answer: Answered, *, preflight: bool) -> Headers:  # noqa: ARG002
         """The allowance and ``Vary``, in place of what the upstream says."""
-        return self._policy.for_answer(origin, answer)
+        return self._policy.for_answer(origin, answer.headers)
 
     def for_problem(self, upstream: str, origin: bytes | None) -> Headers:  # noqa: ARG002  # the port's
         """The same."""

@@ -1,62 +1,144 @@
 """Which fields cross the gateway with one request and its answer: the core's rules, applied to one arrival."""
 
 from functools import partial
+from typing import Protocol
 
-from gateway.core.cors import origin_of
-from gateway.core.headers import Crossing, Headers, values
+from gateway.core.answers import AnswerFields, answer_fields
+from gateway.core.errors import BAD_REQUEST, GatewayError
+from gateway.core.forwarding import Peer
+from gateway.core.headers import Crossing, Header, Headers
+from gateway.core.heads import Head
 from gateway.core.hops import counted
+from gateway.core.routes import Rule
+from gateway.core.shapes import Shape, shape_of
 from gateway.core.tokens import AccessToken
 from gateway.core.websocket import SWITCHING_PROTOCOLS, Handshake
-from gateway.edge.fittings import Arrival, Fittings
+from gateway.core.wire import FieldLines, UnwritableFields, request_lines
+from gateway.edge.fittings import Fittings
 from gateway.edge.http_date import http_date
-from gateway.edge.upstreams import Response
+from gateway.edge.passage import Passage
+from gateway.edge.upstreams import KnownHead, Response, Target
+
+
+class Asked(Protocol):
+    """What of a request its answer depends on."""
+
+    @property
+    def target(self) -> Target:
+        """Who was asked."""
+
+    @property
+    def rule(self) -> Rule:
+        """By which rule."""
+
+    @property
+    def peer(self) -> Peer:
+        """By whom."""
+
+    @property
+    def origin(self) -> bytes | None:
+        """For which page."""
+
+    @property
+    def preflight(self) -> bool:
+        """Whether a page's request would be allowed."""
 
 
 def request_fields(
-    fit: Fittings, arrival: Arrival, token: AccessToken | None, *, handshake: Handshake | None, refreshing: bool
+    fit: Fittings,
+    head: Head,
+    passage: Passage,
+    token: AccessToken | None,
+    *,
+    handshake: Handshake | None = None,
+    refreshing: bool = False,
 ) -> Headers:
     """All but the framing fields for the upstream.
 
     Args:
         fit: the house.
-        arrival: the request.
+        head: the request's.
+        passage: its way.
         token: the one to send; None: as the client sent it.
         handshake: of a WebSocket, if it asks for one.
         refreshing: new tokens may go out with the answer, which must not be a 304 (X3).
     """
-    headers, target = arrival.head.headers, arrival.target
-    if arrival.preflight:
+    headers, target = head.headers, passage.target
+    if passage.preflight:
         headers = fit.cors.asked(headers)
-    if arrival.head.method == "OPTIONS":
+    if head.method == "OPTIONS":
         headers = counted(headers)
-    extra = [*target.identities(token), *arrival.peer.fields, fit.via.member(arrival.head.version)]
+    extra = [*target.identities(token), *passage.peer.fields, fit.via.member(head.version)]
     if handshake is not None:
         headers = handshake.without(headers)
         extra += handshake.request_fields
-    changed = token is not None and token is not arrival.own
+    changed = token is not None and token is not passage.own
     kept = target.filter(
         headers,
         access=fit.credentials.field(token.raw) if changed and token is not None else None,
-        conditional=not refreshing or arrival.head.method not in ("GET", "HEAD"),
+        conditional=not refreshing or head.method not in ("GET", "HEAD"),
         extra=extra,
     )
-    kept.insert(0, target.host(arrival.head.host))
+    kept.insert(0, target.host(head.host))
     return kept
 
 
+def written(fields: Headers) -> FieldLines:
+    """A request's fields as bytes. Raises: GatewayError: they cannot be written (P17)."""
+    try:
+        return request_lines(fields)
+    except UnwritableFields:
+        raise GatewayError(BAD_REQUEST) from None
+
+
+def usual_lines(fit: Fittings, head: Head, passage: Passage) -> FieldLines:
+    """The fields for the upstream of a request that goes there as it came; made once for its passage.
+
+    Raises:
+        GatewayError: they cannot be written.
+    """
+    lines = passage.lines
+    if lines is None:
+        lines = passage.lines = written(request_fields(fit, head, passage, passage.own))
+    return lines
+
+
+def answer_lines(fit: Fittings, asked: Asked, response: Response) -> AnswerFields:
+    """``response_fields`` as they are written, of an answer that brings nothing new of ours: no tokens, no 101.
+
+    Raises:
+        UnwritableFields: a field cannot be written as one (P17).
+    """
+    known = response.known
+    if known is None or (b"location" in known.shape.at and not asked.target.preserve_host):
+        return answer_fields(response_fields(fit, asked, response, [], None))
+    added = _added(fit, asked, response, known.shape)
+    key: tuple[KnownHead | Header, ...] = (known, *added)
+    fields = asked.target.answers.get(key)
+    if fields is None:
+        crossing = Crossing(tokens=[], added=added)
+        fields = answer_fields(fit.response_filter(response.headers, response.status, crossing))
+        asked.target.answers.learn(key, fields)
+    return fields
+
+
+def _added(fit: Fittings, asked: Asked, response: Response, shape: Shape) -> Headers:
+    added = fit.cors.for_answer(asked.target.name, asked.origin, response, preflight=asked.preflight)
+    added.append(fit.via.member(response.http_version))
+    if b"date" not in shape.at:
+        added.append((b"date", http_date()))  # RFC 9110 §6.6.1
+    return added
+
+
 def response_fields(
-    fit: Fittings, arrival: Arrival, response: Response, tokens: Headers, handshake: Handshake | None
+    fit: Fittings, asked: Asked, response: Response, tokens: Headers, handshake: Handshake | None
 ) -> Headers:
     """The fields for the client; ``tokens`` are the new ones. ``handshake`` counts only if the answer is a 101."""
-    answer, target, peer = response.headers, arrival.target, arrival.peer
+    answer, target, peer = response.headers, asked.target, asked.peer
     rewritten = None
     if not target.preserve_host:
-        rewritten = partial(target.location, rule=arrival.rule, scheme=peer.scheme, host=peer.host)
-    origin = origin_of(arrival.head.headers)
-    added = fit.cors.for_answer(target.name, origin, answer, preflight=arrival.preflight)
-    added.append(fit.via.member(response.http_version))
-    if not values(answer, b"date"):
-        added.append((b"date", http_date()))  # RFC 9110 §6.6.1
+        rewritten = partial(target.location, rule=asked.rule, scheme=peer.scheme, host=peer.host)
+    added = _added(fit, asked, response, shape_of(tuple([name for name, _ in answer])))
     if handshake is not None and response.status == SWITCHING_PROTOCOLS:
         added += handshake.response_fields(answer)
         answer = handshake.without(answer)

@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from gateway.core.answers import STATUS_LINES, Framing, answer_head
+from gateway.core.answers import STATUS_LINES, AnswerFields, Framing, answer_fields, written_head
 from gateway.core.errors import ClientGone, Problem
 from gateway.core.headers import Headers
 from gateway.core.wire import field_lines
 from gateway.duplex import Duplex
 from gateway.edge.cycle_ports import Connection, Request, Transport
+from gateway.edge.place import Place
 
 CYCLE = "evergreen.cycle"
 """Where the scope holds it."""
@@ -32,61 +33,43 @@ Message = MutableMapping[str, Any]
 class Cycle:
     """One request and its answer."""
 
-    __slots__ = (
-        "_buffered",
-        "_connection",
-        "_framing",
-        "_left",
-        "_more",
-        "_pieces",
-        "_told",
-        "_told_end",
-        "_transport",
-        "_waiter",
-        "answered",
-        "failure",
-        "headers",
-        "keep_alive",
-        "lost",
-        "method",
-        "on_lost",
-        "started",
-        "switched",
-        "target",
-        "version",
-    )
+    # Defaults of the class: most requests have no body, and few lose their client. What is not set costs nothing.
+    _told = False
+    """The client was told to go on, or did not wait for that."""
+    _buffered = 0
+    _more = True
+    _told_end = False
+    _waiter: asyncio.Future[None] | None = None
+    _framing = _NONE
+    _left = 0
+    started = False
+    """The answer's head is out."""
+    answered = False
+    """The answer is complete."""
+    switched = False
+    """The connection has left HTTP."""
+    lost = False
+    """The client has left."""
+    failure: Problem | None = None
+    """Why the rest of the body will never come, although the client is there to be told."""
+    on_lost: Callable[[], None] | None = None
+    """Called when the client leaves before its answer is complete."""
+    at_hand: Any = None
+    """The upstream's answer to this request, which the express lane sent (``edge.upstreams.Response``)."""
 
-    def __init__(self, connection: Connection, transport: Transport, request: Request) -> None:
-        self._connection = connection
-        self._transport = transport
+    def __init__(self, connection: Connection, transport: Transport, place: Place, request: Request) -> None:
+        self.connection = connection
+        self.transport = transport
+        self.place = place
+        """Where it came from."""
         self.method = request.method
         self.target = request.target
         """The request target, the client's bytes."""
         self.version = request.version
         self.keep_alive = request.persists
-        self.headers = request.headers
-        """Names in lower case."""
-        self._told = False
-        """The client was told to go on, or did not wait for that."""
+        self.block = request.block
+        """Its fields."""
         self._pieces: list[bytes] = []
-        self._buffered = 0
-        self._more = True
-        self._told_end = False
-        self._waiter: asyncio.Future[None] | None = None
-        self._framing = _NONE
-        self._left = 0
-        self.started = False
-        """The answer's head is out."""
-        self.answered = False
-        """The answer is complete."""
-        self.switched = False
-        """The connection has left HTTP."""
-        self.lost = False
-        """The client has left."""
-        self.failure: Problem | None = None
-        """Why the rest of the body will never come, although the client is there to be told."""
-        self.on_lost: Callable[[], None] | None = None
-        """Called when the client leaves before its answer is complete."""
 
     # The connection's side.
 
@@ -98,7 +81,7 @@ class Cycle:
     def _expects(self) -> bool:
         """The client waits to be told to go on (RFC 9110 §10.1.1)."""
         return self.version == "1.1" and any(
-            name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers
+            name == b"expect" and value.lower() == b"100-continue" for name, value in self.block.headers
         )
 
     def body(self, data: bytes) -> None:
@@ -111,7 +94,7 @@ class Cycle:
             self._pieces = [b"".join(self._pieces)]
         self._buffered += len(data)
         if self._buffered > _HIGH_WATER:
-            self._transport.hold_back()
+            self.transport.hold_back()
         self._wake()
 
     def end(self) -> None:
@@ -143,11 +126,11 @@ class Cycle:
         if not (self._told or self.started or self.lost or self.failure):
             self._told = True
             if self._more and self._expects():
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         while not (self.lost or self.answered or self.failure):
             if self._pieces or not (self._more or self._told_end):
                 return self._take()
-            self._connection.go_on()
+            self.connection.go_on()
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
@@ -174,40 +157,52 @@ class Cycle:
             return
         kind = message["type"]
         if kind == "http.response.body" and self.started and not self.answered:
-            self._write_body(message.get("body", b""), more=message.get("more_body", False))
-            if self._transport.write_paused and not self.answered:
-                await self._transport.drain()  # before the next piece is fetched: each one costs memory (D4)
+            self.write(message.get("body", b""), more=message.get("more_body", False))
+            if self.transport.write_paused and not self.answered:
+                await self.transport.drain()  # before the next piece is fetched: each one costs memory (D4)
         elif kind == "http.response.start" and not self.started:
-            self._write_head(message["status"], message.get("headers", []))
+            self.transport.write(self.open(message["status"], answer_fields(message.get("headers", []))))
         else:
             raise ValueError(kind)
 
-    def _write_head(self, status: int, headers: Headers) -> None:
-        head = answer_head(status, headers, method=self.method, version=self.version, keep_alive=self.keep_alive)
-        self.started = True
-        self._framing, self._left, self.keep_alive = head.framing, head.length, head.keep_alive
-        self._transport.write(head.data)
+    # The answer, step by step: under ``send``, and for the express lane.
 
-    def _write_body(self, data: bytes, *, more: bool) -> None:
-        framing, write = self._framing, self._transport.write
+    def open(self, status: int, fields: AnswerFields) -> bytes:
+        """The head of the answer, for the first ``write``. Raises: ValueError: see ``send``."""
+        head = written_head(status, fields, method=self.method, version=self.version, keep_alive=self.keep_alive)
+        self.started = True
+        data, self._framing, self._left, self.keep_alive = head
+        return data
+
+    def write(self, data: bytes, *, more: bool, head: bytes = b"") -> None:
+        """Write a piece of the body, or, without ``more``, the last one. Raises: ValueError: see ``send``."""
+        framing = self._framing
         if framing is _LENGTH:
             self._left -= len(data)
             if self._left < 0 or (self._left and not more):
                 raise ValueError("the body does not fit its length")
-            if data:
-                write(data)
+            self._write_plain(head, data)
         elif framing is _CHUNKED:
+            if head:
+                self.transport.write(head)
             self._write_chunk(data, more=more)
-        elif framing is _CLOSE and data:
-            write(data)
+        else:
+            self._write_plain(head, data if framing is _CLOSE else b"")
         if not more:
             self.answered = True
             self._wake()
-            self._connection.answered(self)
+            self.connection.answered(self)
+
+    def _write_plain(self, head: bytes, data: bytes) -> None:
+        if head and len(data) >= _COPIED:
+            self.transport.write(head)
+            head = b""
+        if head or data:
+            self.transport.write(head + data)
 
     def _write_chunk(self, data: bytes, *, more: bool) -> None:
         """RFC 9112 §7.1; an empty chunk would end the body."""
-        write = self._transport.write
+        write = self.transport.write
         end = b"\r\n" if more else b"\r\n0\r\n\r\n"
         if not data:
             if not more:
@@ -219,9 +214,19 @@ class Cycle:
             write(data)
             write(end)
 
+    def hand_over(self) -> None:
+        """To the application, which answers what the express lane does not."""
+        self.connection.apply(self)
+
+    def drop(self) -> None:
+        """The application is done: an answer in its hand that it had no use for is let go."""
+        if self.at_hand is not None:
+            self.at_hand.close()
+            self.at_hand = None
+
     def abort(self) -> None:
         """Cut the connection at once: the client sees that its answer is incomplete (RFC 9112 §8)."""
-        self._transport.cut(reset=self._framing is _CLOSE)
+        self.transport.cut(reset=self._framing is _CLOSE)
 
     def switch(self, headers: Headers) -> Duplex:
         """Answer 101 (RFC 9110 §7.8) and take the connection over. ``headers`` are all of its fields.
@@ -234,8 +239,8 @@ class Cycle:
             raise ClientGone
         head = STATUS_LINES[101] + field_lines(headers) + b"\r\n"
         self.started = self.answered = self.switched = True
-        self._transport.write(head)
-        return self._connection.switch()
+        self.transport.write(head)
+        return self.connection.switch()
 
 
 def cycle_of(scope: Any) -> Cycle | None:

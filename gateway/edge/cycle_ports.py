@@ -1,10 +1,10 @@
 """What one request's cycle needs of its connection, as small protocols."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from gateway.core.headers import Headers
 from gateway.duplex import Duplex
+from gateway.edge.block import Block
 
 if TYPE_CHECKING:
     from gateway.edge.cycle import Cycle
@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 class Connection(Protocol):
     """What a cycle needs of the connection that it is on."""
 
+    tasks: set[Any]
+    """What the server waits for before it ends, and cancels when its patience does."""
+
     def go_on(self) -> None:
         """The application waits for more of the body."""
+
+    def apply(self, cycle: "Cycle") -> None:
+        """Let the application answer."""
 
     def answered(self, cycle: "Cycle") -> None:
         """The answer is complete."""
@@ -28,6 +34,8 @@ class Transport(Protocol):
 
     write: Callable[[bytes], None]
     write_paused: bool
+    on_room: Callable[[], None] | None
+    """Called once, when there is room to write again."""
 
     def hold_back(self) -> None:
         """Read no more of the body for now."""
@@ -45,6 +53,6 @@ class Request(Protocol):
     method: str
     target: bytes
     version: str
-    headers: Headers
+    block: Block
     persists: bool
     """It keeps the connection."""

@@ -4,19 +4,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.core.forwarding import Peer
 from gateway.core.headers import ResponseFilter
 from gateway.core.heads import Head
 from gateway.core.hops import Via
-from gateway.core.routes import Rule
 from gateway.core.secret import Secret
-from gateway.core.tokens import AccessToken
 from gateway.edge.body import RequestBody
 from gateway.edge.cors import Cors
 from gateway.edge.cycle import Cycle
+from gateway.edge.passage import Passage
 from gateway.edge.ports import Credentials, Refresher, Tunnels
 from gateway.edge.problems import Problems
-from gateway.edge.upstreams import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,19 +36,14 @@ class Fittings:
     """Unix seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Arrival:
-    """One request, read and matched."""
+    """One request, read and matched. Nobody changes it; frozen it would cost twice as much to make."""
 
     head: Head
-    peer: Peer
-    rule: Rule
-    target: Target
+    passage: Passage
     body: RequestBody | None
-    own: AccessToken | None
-    """The access token that it carries, if it was verified."""
     refresh: Secret | None
-    preflight: bool
     request_id: str
     at: float
     """Monotonic seconds: when the request arrived."""

@@ -3,18 +3,19 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, cast
 
-from gateway.core.cors import origin_of
 from gateway.core.credentials import Presenter
 from gateway.core.errors import EXPIRED_TOKEN, GatewayError, Problem
 from gateway.core.headers import Headers, is_event_stream, is_invalid_token, values
 from gateway.core.lifecycle import Refresh, Settle, UpstreamAnswer
+from gateway.core.methods import IDEMPOTENT
 from gateway.core.outcomes import Cause, Failed, Outcome, Renewed
 from gateway.core.policy import OnOpenStream
 from gateway.core.tokens import AccessToken, patience
 from gateway.core.websocket import SWITCHING_PROTOCOLS, Handshake, TunnelEnd
-from gateway.edge.crossing import request_fields, response_fields
+from gateway.core.wire import FieldLines
+from gateway.edge.crossing import request_fields, response_fields, usual_lines, written
 from gateway.edge.fittings import Arrival, Fittings
 from gateway.edge.ports import Ticket
 from gateway.edge.upgrade import Upgrade
@@ -53,32 +54,61 @@ class ProxyLine:
     async def send(self, token: AccessToken | None) -> UpstreamAnswer:
         """Send the request; a 401 that is at hand from an earlier send is dropped first."""
         await self._drop()
+        held = self._held()
+        if held is not None and token is not self._arrival.passage.own:
+            self._response, held = held, None
+            await self._drop()
         self._sent = token
+        again = held is not None and held.stale and self._arrival.head.method in IDEMPOTENT
+        if held is None or again:
+            held = await self._dispatch(token, again=again)
+        else:
+            await held.head()
+        self._response = held
+        return UpstreamAnswer(held.status, held.status == 401 and is_invalid_token(held.headers))  # noqa: PLR2004
+
+    def _held(self) -> Response | None:
+        """The answer to what the express lane has sent, once."""
+        cycle = self._arrival.cycle
+        if cycle is None or cycle.at_hand is None:
+            return None
+        held, cycle.at_hand = cast("Response", cycle.at_hand), None
+        return held
+
+    async def _dispatch(self, token: AccessToken | None, *, again: bool) -> Response:
         arrival, upgrade = self._arrival, self._upgrading()
-        head, target = arrival.head, arrival.target
+        head, passage = arrival.head, arrival.passage
+        rule = passage.rule
         outgoing = Outgoing(
             method=head.method.encode("ascii"),
-            target=target.target(head.target, arrival.rule),
-            headers=request_fields(
-                self._fit, arrival, token, handshake=self._handshake, refreshing=self._ticket is not None
-            ),
+            target=passage.target.target(head.target, rule),
+            fields=self._fields(token),
             body=arrival.body,
-            response_timeout=arrival.rule.response_timeout,
-            lane=arrival.rule.lane,
+            response_timeout=rule.response_timeout,
+            lane=rule.lane,
             upgrade=upgrade is not None,
+            again=again,
         )
-        response = await target.send(outgoing)
+        response = await passage.target.send(outgoing)
         self._response = response
         if upgrade is not None and response.status == SWITCHING_PROTOCOLS:
             upgrade.handshake.verify(response.headers)
         elif upgrade is not None:
             upgrade.leave()
-        return UpstreamAnswer(response.status, response.status == 401 and is_invalid_token(response.headers))  # noqa: PLR2004
+        return response
+
+    def _fields(self, token: AccessToken | None) -> FieldLines:
+        fit, head, passage = self._fit, self._arrival.head, self._arrival.passage
+        if token is passage.own and self._ticket is None and self._upgrade is None:
+            return usual_lines(fit, head, passage)
+        refreshing = self._ticket is not None
+        return written(request_fields(fit, head, passage, token, handshake=self._handshake, refreshing=refreshing))
 
     def _upgrading(self) -> Upgrade | None:
         if self._upgrade is None:
             arrival = self._arrival
-            self._upgrade = Upgrade.asked(arrival.head, arrival.cycle, self._fit.tunnels, arrival.rule.lane)
+            lane = arrival.passage.rule.lane
+            self._upgrade = Upgrade.asked(arrival.head, arrival.cycle, self._fit.tunnels, lane)
         if self._upgrade is not None:
             self._upgrade.enter()
         return self._upgrade
@@ -87,7 +117,8 @@ class ProxyLine:
         """Start or join a refresh, once."""
         refresh = self._arrival.refresh
         if self._ticket is None and refresh is not None:
-            presenter = Presenter(refresh=refresh, access=self._arrival.own, client=self._arrival.peer.client)
+            passage = self._arrival.passage
+            presenter = Presenter(refresh=refresh, access=passage.own, client=passage.peer.client)
             self._ticket = self._fit.refresher.ask(presenter)
 
     async def outcome(self, state: Refresh | Settle) -> Outcome:
@@ -120,7 +151,7 @@ class ProxyLine:
         if response is None:
             raise RuntimeError("there is no answer to relay")
         self.status, self.problem = response.status, None
-        headers = response_fields(self._fit, self._arrival, response, self._tokens, self._handshake)
+        headers = response_fields(self._fit, self._arrival.passage, response, self._tokens, self._handshake)
         headers += self._closing()
         if self._upgrade is not None and response.status == SWITCHING_PROTOCOLS:
             self.tunnel = await self._upgrade.tunnel(response, headers, self._lifetime())
@@ -142,7 +173,7 @@ class ProxyLine:
 
     def _lifetime(self) -> float | None:
         """Seconds that an open stream has left with the token that it was opened with (W2); None: any."""
-        if self._sent is None or self._arrival.rule.policy.on_open_stream is OnOpenStream.KEEP:
+        if self._sent is None or self._arrival.passage.policy.on_open_stream is OnOpenStream.KEEP:
             return None
         return max(self._sent.schedule.ends_at - self._fit.clock(), 0)
 
@@ -161,7 +192,7 @@ class ProxyLine:
         arrival, fit = self._arrival, self._fit
         self.status, self.problem = problem.status, problem
         headers, body = fit.problems.render(problem, arrival.request_id)
-        headers += fit.cors.for_problem(arrival.target.name, origin_of(arrival.head.headers))
+        headers += fit.cors.for_problem(arrival.passage.target.name, arrival.passage.origin)
         if self._tokens:
             headers += [(b"vary", fit.vary), *self._tokens]
         headers += self._closing()

@@ -25,3 +25,5 @@ class ListenerSettings:
     """Of a body, and of an answer's being read; 0: any progress will do."""
     max_connections: int = 0
     """0: any number."""
+    express: bool = True
+    """What needs no decision is answered without the ASGI application."""

@@ -7,6 +7,8 @@ refused here: other protocols and versions, CONNECT, heads, extensions and trail
 the finished head is ``core.heads``'s.
 
 - Trailers are read and dropped: the list of header fields is closed when the head is complete (P5).
+- A client's heads differ in little but their first line. One whose fields are, byte for byte, those of the request
+  before it on this connection is not parsed again: it means what it meant then.
 - llhttp stops at an ``Upgrade`` and takes everything behind it for the new protocol's. With a body announced, it is
   told to read on in HTTP; without, the bytes are held until somebody has decided (RFC 9110 §7.8).
 """
@@ -19,13 +21,13 @@ import httptools
 from gateway.core import errors
 from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers, tokens
-from gateway.core.heads import Limits
+from gateway.core.heads import FRAMING, Limits
+from gateway.edge.block import Block
 from gateway.edge.raw_head import RawHead
 
 _SLACK = 1024
 """Bytes of a head that no limit counts: method, version, blanks and line ends."""
 
-_FRAMING = (b"content-length", b"transfer-encoding")
 _HEEDED = frozenset({b"connection", b"proxy-connection", b"upgrade"})
 """llhttp takes them for the message's even as trailers, where they mean nothing (RFC 9110 §6.5.1)."""
 _UNKNOWN_METHOD = errors.BAD_REQUEST.because(
@@ -43,7 +45,7 @@ class Sink(Protocol):
     """Whoever wants the requests."""
 
     def on_request(self, request: "RequestParser") -> None:
-        """A head is complete: ``method``, ``target``, ``version``, ``headers`` and the rest are its."""
+        """A head is complete: ``method``, ``target``, ``version``, ``block`` and the rest are its."""
 
     def on_body(self, data: bytes) -> None:
         """A piece of the request's body, without its framing."""
@@ -69,7 +71,7 @@ class RequestParser:
         "_sink_end",
         "_sink_request",
         "_skip",
-        "headers",
+        "block",
         "held",
         "in_body",
         "method",
@@ -108,8 +110,8 @@ class RequestParser:
         self.method = ""
         self.target = b""
         self.version = "1.1"
-        self.headers: Headers = []
-        """Names in lower case, values without the blanks around them."""
+        self.block = Block([])
+        """The fields of the head."""
         self.persists = True
         """The client keeps the connection (RFC 9112 §9.3)."""
 
@@ -129,7 +131,7 @@ class RequestParser:
             self.held += data
             return
         boundary = self._boundary = not (self.partial or self.in_body)
-        if boundary and not self.persists:
+        if boundary and (not self.persists or self._repeats(data)):
             return  # nothing after the last request is one (RFC 9112 §9.6)
         self._begun = False
         self._silent += len(data)
@@ -142,13 +144,30 @@ class RequestParser:
             raise (error.__context__ or error) from None  # ours: a refusal, or a mistake
         except httptools.HttpParserError:
             raise GatewayError(errors.BAD_REQUEST) from None
+        self._look_back(data, boundary=boundary)
+
+    def _repeats(self, data: bytes) -> bool:
+        """``data`` is the last request over again, but for its first line; then that is all to be read."""
+        repeated = self.block.repeated(data, self._limits.target_bytes)
+        if repeated is None:
+            return False
+        self.method, self.target = repeated
+        self._sink_request(self)
+        self._sink_end()
+        return True
+
+    def _look_back(self, data: bytes, *, boundary: bool) -> None:
+        """What ``data`` has left behind. Raises: GatewayError: too much that is not complete."""
         if self.in_body:
             if self._silent > self._cap or (self._fields and self._too_many_trailers()):
                 raise GatewayError(errors.HEADERS_TOO_LARGE)  # or an extension without end
         elif self.partial:
             self._raw.unfinished()
         elif boundary and not self._begun:
+            self.block.forget()  # ``RawHead`` has to see the request that follows these lines
             self._raw.blank()
+        elif self._raw.plain and self.persists and self.version == "1.1":
+            self.block.remember(data, self._raw.at)
 
     def _parse(self, data: bytes) -> None:
         while True:
@@ -179,7 +198,7 @@ class RequestParser:
         """Another parser, in the state in which this one should be: at the beginning of the body."""
         self._skip = False
         self._http = self._parser()
-        fields = [b"%b: %b\r\n" % field for field in self.headers if field[0] in _FRAMING]
+        fields = [b"%b: %b\r\n" % field for field in self.block.headers if field[0] in FRAMING]
         self._continuing = True
         self._http.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(fields))
         self._continuing = False
@@ -225,10 +244,11 @@ class RequestParser:
             self._check(line)
         if self.method == "CONNECT":
             raise GatewayError(errors.METHOD_NOT_SUPPORTED)
-        self.headers, self._fields = self._fields, []  # those that come now are trailers
-        self.persists = http.should_keep_alive() and (self.version == "1.1" or not _closes(self.headers))
-        self._skip = http.should_upgrade() and any(n in _FRAMING for n, _ in self.headers)
-        self._raw.complete(self.headers)
+        headers, self._fields = self._fields, []  # those that come now are trailers
+        self.block = Block(headers)
+        self.persists = http.should_keep_alive() and (self.version == "1.1" or not _closes(headers))
+        self._skip = http.should_upgrade() and any(n in FRAMING for n, _ in headers)
+        self._raw.complete(headers)
         self.partial, self.in_body = False, True
         self._silent = 0
         self._sink_request(self)

@@ -16,10 +16,12 @@ from gateway.core.errors import GatewayError, Problem
 from gateway.duplex import Duplex
 from gateway.edge.client_time import ClientTime
 from gateway.edge.cycle import Cycle
+from gateway.edge.express import Express
 from gateway.edge.listener import SHORT_LINGER, ListenerSettings
 from gateway.edge.parser import RequestParser
+from gateway.edge.place import Place
 from gateway.edge.refusal import refusal
-from gateway.edge.scope import Place, http_scope
+from gateway.edge.scope import http_scope
 from gateway.edge.transport import ClientTransport
 
 _SLICE = 16 * 1024
@@ -43,6 +45,7 @@ class Pipeline:
         server: ServerState,
         loop: asyncio.AbstractEventLoop,
         switch: Callable[[bytes], Duplex],
+        express: Express | None = None,
     ) -> None:
         """Args:
         application: ASGI 3.
@@ -52,12 +55,15 @@ class Pipeline:
         server: keeps the tasks, and counts.
         loop: the event loop.
         switch: leaves HTTP, with the bytes that are the new protocol's already.
+        express: answers plain requests in the application's place.
         """
         self._app = application
         self._settings = settings
         self._place = place
         self._transport = transport
         self._server = server
+        self.tasks: set[Any] = server.tasks
+        self._lane = None if express is None else express.lane(transport, self.tasks)
         self._loop = loop
         self._switch = switch
         self._clock = ClientTime(loop, settings, self._late)
@@ -147,7 +153,7 @@ class Pipeline:
 
     def on_request(self, request: RequestParser) -> None:
         """A request's head is complete."""
-        cycle = Cycle(self, self._transport, request)
+        cycle = Cycle(self, self._transport, self._place, request)
         if self._draining:
             cycle.keep_alive = False
         self._queue.append(cycle)
@@ -174,10 +180,15 @@ class Pipeline:
     # Requests in their order.
 
     def _start(self, cycle: Cycle) -> None:
-        task = self._loop.create_task(self._run(cycle, http_scope(cycle, self._place)))
-        tasks = self._server.tasks
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        lane = self._lane
+        if lane is None or self._transport.write_paused or not lane.take(cycle):
+            self.apply(cycle)
+
+    def apply(self, cycle: Cycle) -> None:
+        """Let the application answer."""
+        task = self._loop.create_task(self._run(cycle, http_scope(cycle)))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     async def _run(self, cycle: Cycle, scope: dict[str, Any]) -> None:
         if self._transport.write_paused:  # the answers before this one are not read: ask for no more (D4)
@@ -187,6 +198,8 @@ class Pipeline:
                 await self._app(scope, cycle.receive, cycle.send)
         except Exception:  # noqa: BLE001, S110  # the application reports its own
             pass
+        finally:
+            cycle.drop()
         if cycle.answered or cycle.lost:
             return
         if cycle.started:

@@ -14,8 +14,8 @@ from gateway.core import errors
 from gateway.duplex import Duplex
 from gateway.edge.listener import SHORT_LINGER, ListenerSettings
 from gateway.edge.pipeline import Pipeline
+from gateway.edge.place import Place
 from gateway.edge.refusal import refusal
-from gateway.edge.scope import Place
 from gateway.edge.sending import Sending
 from gateway.edge.transport import ClientTransport
 
@@ -54,7 +54,14 @@ class GatewayProtocol(asyncio.Protocol):
         self._transport = ClientTransport(plain, loop, sending)
         place = Place.of(plain, self._root_path, self._app_state)
         self._pipeline = Pipeline(
-            self._app, settings, place, self._transport, server=self._state, loop=loop, switch=self._switch
+            self._app,
+            settings,
+            place,
+            self._transport,
+            server=self._state,
+            loop=loop,
+            switch=self._switch,
+            express=getattr(self._app, "express", None) if settings.express else None,
         )
         self._connections.add(self)
         if 0 < settings.max_connections < len(self._connections):

@@ -9,9 +9,10 @@ from gateway.core import errors
 from gateway.core.errors import GatewayError, Problem
 from gateway.core.headers import Headers
 from gateway.edge.body import Receive
-from gateway.edge.call import Call, ProxySettings, head_of
+from gateway.edge.call import Call, Foreign, ProxySettings
+from gateway.edge.cycle import cycle_of
 from gateway.edge.line import ASGISend
-from gateway.events import Noticed, Repeated, RequestEnded
+from gateway.events import Repeated, RequestEnded
 
 
 class Proxy:
@@ -19,7 +20,6 @@ class Proxy:
 
     def __init__(self, settings: ProxySettings) -> None:
         self._settings = settings
-        self._warned = False
         remedy = "clients beyond server.max_connections are answered 503"
         self._full = Repeated(what="too_many_clients", detail=remedy)
 
@@ -29,16 +29,12 @@ class Proxy:
         try:
             await call.answer()
         finally:
-            self._settings.emit(call.ended())
-        if call.spoke_untrusted and not self._warned:
-            self._warned = True
-            remedy = "X-Forwarded-For is ignored; if it is your proxy's, name it in server.trusted_proxies"
-            self._settings.emit(Noticed(what="untrusted_forwarding", detail=remedy))
+            call.tell()
 
     def accepts(self, scope: MutableMapping[str, Any]) -> bool:
         """The request's head is one that may be answered at all."""
         try:
-            head_of(scope, self._settings.limits)
+            self._settings.reception.head(cycle_of(scope) or Foreign(scope))
         except GatewayError:
             return False
         return True

@@ -33,6 +33,7 @@ class ClientTransport:
         "_until",
         "_watch",
         "closing",
+        "on_room",
         "paused",
         "write",
         "write_paused",
@@ -55,6 +56,8 @@ class ClientTransport:
         """The client reads more slowly than we write."""
         self.closing = False
         """Nothing more is to be written."""
+        self.on_room: Callable[[], None] | None = None
+        """Called once, when there is room again."""
 
     def hold_back(self) -> None:
         """Read no more for now, but notice a client that leaves (B22)."""
@@ -84,6 +87,9 @@ class ClientTransport:
         if self._drained is not None:
             self._drained.set_result(None)
             self._drained = None
+        on_room, self.on_room = self.on_room, None
+        if on_room is not None:
+            on_room()
 
     async def drain(self) -> None:
         """Until the client has taken some of what waits for it, or has left."""
@@ -140,6 +146,7 @@ class ClientTransport:
     def let_go(self) -> asyncio.Transport:
         """The connection is over, or somebody else's."""
         self.closing = True
+        self.on_room = None
         self._sending.close()
         self._watch.close()
         if self._lingering is not None:

@@ -4,21 +4,54 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.core.answers import AnswerFields
+from gateway.core.bounded import Learnt
 from gateway.core.headers import Header, Headers, RequestFilter
 from gateway.core.paths import strip
 from gateway.core.routes import Rule
+from gateway.core.shapes import Shape
 from gateway.core.tokens import AccessToken
+from gateway.core.wire import FieldLines
 from gateway.duplex import Duplex
 from gateway.edge.body import RequestBody
+
+_ANSWERS = 256
+
+
+class KnownHead(Protocol):
+    """A head that has come before, to the byte; while it is remembered, the same object."""
+
+    @property
+    def shape(self) -> Shape:
+        """Its names."""
 
 
 class Response(Protocol):
     """One answer of an upstream."""
 
     status: int
-    headers: Headers
     http_version: str
     """``1.1`` or ``1.0``."""
+    error: Exception | None
+    """What ended it before it was complete."""
+    on_news: Callable[[], None] | None
+    """Called in place of waking a reader: at the head, at more of the body, at its end, at ``error``.
+
+    By the time of the end the connection is free for the next request. What is called may leave the body for later,
+    close the response, or set this to None and leave the rest to a task that reads; it must not raise.
+    """
+
+    @property
+    def headers(self) -> Headers:
+        """As the upstream sent them. Not to be changed."""
+
+    @property
+    def known(self) -> KnownHead | None:
+        """The head, where it is remembered: with the same status and headers as before."""
+
+    @property
+    def stale(self) -> bool:
+        """No byte of an answer came: an idempotent request of ``Begin`` may be sent once more (B16)."""
 
     @property
     def at_end(self) -> bool:
@@ -26,6 +59,12 @@ class Response(Protocol):
 
     def take(self) -> bytes | None:
         """What has arrived, without waiting; None: nothing yet."""
+
+    def expect(self) -> None:
+        """All is taken and more is wanted: the upstream's time counts until there is news."""
+
+    async def head(self) -> None:
+        """Wait until there is a head. Raises: GatewayError: there will be none."""
 
     async def read(self) -> bytes:
         """The next bytes; ``b""`` at the end."""
@@ -46,7 +85,7 @@ class Outgoing:
 
     method: bytes
     target: bytes = field(repr=False)
-    headers: Headers = field(repr=False)
+    fields: FieldLines = field(repr=False)
     """All but the framing fields."""
     body: RequestBody | None
     response_timeout: float | None
@@ -55,10 +94,28 @@ class Outgoing:
     """The number of the rule that it came by."""
     upgrade: bool = False
     """It asks for another protocol: the answer may be a 101."""
+    again: bool = False
+    """It was lost on a connection that had gone stale: it goes on a new one, and not a third time (B16)."""
 
 
 Send = Callable[[Outgoing], Awaitable[Response]]
 """Sends one request; returns with the response's head."""
+
+
+class Begin(Protocol):
+    """Sends one small request at once, on a connection that is there."""
+
+    def __call__(
+        self,
+        method: bytes,
+        target: bytes,
+        fields: FieldLines,
+        *,
+        body: bytes | None = None,
+        lane: int = 0,
+        response_timeout: float | None = None,
+    ) -> Response | None:
+        """The response to come; None: there is no connection, and nothing was sent. Raises: GatewayError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +124,7 @@ class Target:
 
     name: str
     send: Send = field(repr=False)
+    begin: Begin = field(repr=False)
     filter: RequestFilter = field(repr=False)
     scheme: bytes = b"http"
     authority: bytes = b""
@@ -75,6 +133,10 @@ class Target:
     preserve_host: bool = True
     identity: Mapping[bytes, str] = field(default_factory=dict)
     """Header name (lower case) to the verified claim that it carries."""
+    answers: Learnt[tuple[KnownHead | Header, ...], AnswerFields] = field(
+        default_factory=lambda: Learnt(_ANSWERS), repr=False, compare=False
+    )
+    """By a known head and what was added to it: what the client got."""
 
     def target(self, target: bytes, rule: Rule) -> bytes:
         """The request target for this upstream: the client's bytes, between the prefixes (N5)."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from gateway.core.errors import BAD_REQUEST, GatewayError
-from gateway.core.headers import Header
+from gateway.core.wire import FieldLines
 from gateway.upstream.body import BodySource
 from gateway.upstream.pool import Pool
 from gateway.upstream.ports import StaleConnection
@@ -22,11 +22,13 @@ class UpstreamRequest:
     method: bytes
     target: bytes = field(repr=False)
     """Origin form, written as it is."""
-    headers: list[Header] = field(repr=False)
+    fields: FieldLines = field(repr=False)
     """All of them, ``Host`` included, in order; without Content-Length and Transfer-Encoding."""
     body: BodySource | None = None
     lane: int = 0
     """The number of the rule that it comes by: its share of the connections (``UpstreamSettings.lanes``)."""
+    again: bool = False
+    """It was lost on a stale connection already: it goes on a new one, and is not repeated once more."""
     upgrade: bool = False
     """It asks for another protocol: the response may be a 101, and then waits for ``UpstreamResponse.switch``."""
 
@@ -44,27 +46,28 @@ class Upstream:
         A request lost on a connection that had gone stale is repeated once, if it may be (B16).
 
         Raises:
-            GatewayError: ``BAD_REQUEST``, before any byte: it cannot be written as one request (P17).
+            GatewayError: ``BAD_REQUEST``, before any byte: method or target cannot be written as such (P17).
             Overloaded, UpstreamUnreachable, UpstreamTimeout, UpstreamProtocolError: see there.
             ClientGone: the body's source said so; the connection is closed.
         """
         body = request.body
-        head = request_head(
-            request.method, request.target, request.headers, b"" if body is None else body_framing(body.length)
-        )
+        framing = b"" if body is None else body_framing(body.length)
+        head = request_head(request.method, request.target, request.fields, framing)
         if body is not None and body.ready is not None and len(body.ready) <= _AT_ONCE:
             head += _whole_body(body.ready, body.length)
             body = None
         timeout = self._settings.response_timeout if response_timeout is None else response_timeout
         unsafe = request.method not in REPEATABLE
         for_head = request.method == b"HEAD"
-        connection = self._pool.pick(request.lane, unsafe=unsafe) or await self._pool.acquire(request.lane)
+        connection = None if request.again else self._pool.pick(request.lane, unsafe=unsafe)
+        if connection is None:
+            connection = await self._pool.acquire(request.lane)
         reused = connection.reused
         response = connection.start(head, body, for_head=for_head, timeout=timeout, upgrade=request.upgrade)
         try:
             await response.head()
         except StaleConnection:
-            if unsafe or not reused:
+            if unsafe or request.again or not reused:
                 raise
             await response.upload_stopped()
             if body is not None and not body.replayable:
@@ -73,6 +76,42 @@ class Upstream:
             response = connection.start(head, body, for_head=for_head, timeout=timeout, upgrade=request.upgrade)
             await response.head()
         return response
+
+    def begin(
+        self,
+        method: bytes,
+        target: bytes,
+        fields: FieldLines,
+        *,
+        body: bytes | None = None,
+        lane: int = 0,
+        response_timeout: float | None = None,
+    ) -> UpstreamResponse | None:
+        """Send on an idle connection, at once; None: none will do, and nothing was sent.
+
+        What ends the exchange, and whether it may be tried once more, is the response's to tell
+        (``UpstreamResponse.on_news``, ``error``, ``stale``).
+
+        Args:
+            method: as it came; so are the others.
+            target: in origin form.
+            fields: see ``UpstreamRequest``.
+            body: all of it; it goes up with its length. None: there is none.
+            lane: see ``UpstreamRequest``.
+            response_timeout: seconds until the head; None: the upstream's own.
+
+        Raises:
+            GatewayError: ``BAD_REQUEST``: method or target cannot be written as such (P17).
+        """
+        if body is None:
+            head = request_head(method, target, fields)
+        else:
+            head = request_head(method, target, fields, body_framing(len(body))) + body
+        connection = self._pool.pick(lane, unsafe=method not in REPEATABLE)
+        if connection is None:
+            return None
+        timeout = self._settings.response_timeout if response_timeout is None else response_timeout
+        return connection.start(head, None, for_head=method == b"HEAD", timeout=timeout)
 
     async def close(self) -> None:
         """Abort what is under way and close every connection."""

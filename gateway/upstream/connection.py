@@ -9,11 +9,19 @@ from gateway.core.errors import UpstreamProtocolError, UpstreamTimeout, Upstream
 from gateway.deadline import Deadline
 from gateway.duplex import Duplex
 from gateway.upstream.body import BodySource, Upload, WriteGate
+from gateway.upstream.heads import BODILESS, KnownHead
+from gateway.upstream.lanes import Lane
 from gateway.upstream.parser import ResponseParser
 from gateway.upstream.ports import Owner, StaleConnection, Unconnected
 from gateway.upstream.response import UpstreamResponse
 from gateway.upstream.salvage import fileno, unread
 from gateway.upstream.settings import UpstreamSettings
+
+_AWAITING, _COUNTING, _PARSING = range(3)
+"""How the response is read: nothing of it is here yet; its head is, and its body is counted; by the parser."""
+
+_MANY = 64
+"""Pieces of a body that are kept apart: each of a byte or two would cost thirty times its size (D4)."""
 
 
 class Connection(asyncio.Protocol):
@@ -24,20 +32,26 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_ended",
+        "_for_head",
+        "_left",
         "_loop",
         "_lost",
         "_owner",
         "_parser",
+        "_persists",
         "_reading_paused",
         "_response",
         "_settings",
+        "_stage",
         "_timeout",
+        "_upgrade",
         "_upload",
         "closed",
         "cut",
         "deadline",
         "gate",
         "idle_since",
+        "lane",
         "plain",
         "reused",
         "transport",
@@ -52,6 +66,11 @@ class Connection(asyncio.Protocol):
         self._response: UpstreamResponse | None = None
         self._upload: Upload | None = None
         self._timeout = settings.response_timeout
+        self._stage = _AWAITING
+        self._left = 0
+        """Bytes of the body to come, while they are counted; and then the connection ``_persists``, or not."""
+        self._persists = False
+        self._for_head = self._upgrade = False
         self._reading_paused = False
         self._ended = self._lost = False
         self.deadline = Deadline(loop, self._expired)
@@ -64,6 +83,8 @@ class Connection(asyncio.Protocol):
         self.cut = False
         """The stream ended without TLS's own end: what was to end with it may be incomplete."""
         self.idle_since = 0.0
+        self.lane: Lane[Connection | None] | None = None
+        """The pool's: whose place it holds; None: it holds none."""
 
     # The exchange.
 
@@ -72,7 +93,9 @@ class Connection(asyncio.Protocol):
     ) -> UpstreamResponse:
         """Write ``head`` (and what follows it at once), send ``body`` meanwhile, expect the response."""
         response = self._response = UpstreamResponse(self, self._settings.idle_timeout)
-        self._parser.begin(response.chunks, for_head=for_head, upgrade=upgrade)
+        self._stage = _AWAITING
+        self._for_head = for_head
+        self._upgrade = upgrade
         self._timeout = timeout
         self.deadline.set(timeout)
         self.transport.write(head)
@@ -94,6 +117,7 @@ class Connection(asyncio.Protocol):
         self._owner.gone(self)
         self._owner.lost(self)
         duplex = Duplex(self.transport, self._parser.leftover)
+        self._release()
         if self._ended:
             duplex.eof_received()
         if self._lost:
@@ -147,32 +171,31 @@ class Connection(asyncio.Protocol):
         if response is not None:
             response.fail(error)
 
-    def _finish(self) -> None:
-        parser = self._parser
-        reusable = (
-            parser.keep_alive
-            and not parser.surplus
-            and (self._upload is None or self._upload.finished)
-            and not self.transport.get_write_buffer_size()
-        )
-        response = self._detach()
-        if response is not None:
-            response.finish()
-        if reusable and not self.closed:
+    def _finish(self, response: UpstreamResponse, *, persists: bool) -> None:
+        upload = self._upload
+        self._response = self._upload = None
+        if upload is not None:
+            persists = persists and upload.finished
+            upload.stop()
+        if persists and not (self.closed or self._lost or self.transport.get_write_buffer_size()):
             self._rest()
         else:
             self.abort()
+        response.finish()  # last: whoever hears of it may start the next exchange on this connection
 
     def _rest(self) -> None:
         self.reused = True
-        self.idle_since = self._loop.time()
-        self.deadline.set(self._settings.keepalive)
+        if self._reading_paused:
+            self.resume()  # to notice its end
+        now = self.idle_since = self._loop.time()
+        self.deadline.at(now + self._settings.keepalive)
         self._owner.release(self)
 
     def _expired(self) -> None:
-        if self._response is None:
+        response = self._response
+        if response is None:
             self.abort()
-        elif not self._parser.ready and self._upload is not None and self._upload.moves():
+        elif not response.status and self._upload is not None and self._upload.moves():
             self.deadline.set(self._timeout)
         else:
             self._fail(UpstreamTimeout())
@@ -181,7 +204,7 @@ class Connection(asyncio.Protocol):
 
     def upload_progressed(self) -> None:
         """The response's time counts from here."""
-        if not self._parser.ready:
+        if self._response is not None and not self._response.status:
             self.deadline.set(self._timeout)
 
     def upload_failed(self, upload: Upload, error: Exception) -> None:
@@ -207,25 +230,86 @@ class Connection(asyncio.Protocol):
         if response is None:
             self.abort()
             return
+        if self._stage == _AWAITING:
+            self._receive_first(response, data)
+        elif self._stage == _COUNTING:
+            self._count(response, data)
+        else:
+            self._parse(response, data)
+
+    def _receive_first(self, response: UpstreamResponse, data: bytes) -> None:
+        head = self._owner.heads.look(data)
+        if isinstance(head, KnownHead):
+            self._receive_known(response, head, data)
+            return
+        self._stage = _PARSING
+        self._parser.begin(response.chunks, for_head=self._for_head, upgrade=self._upgrade)
+        self._parse(response, data, head)
+
+    def _receive_known(self, response: UpstreamResponse, head: KnownHead, data: bytes) -> None:
+        response.known, response.headers, response.status = head, head.headers, head.status
+        size = head.size
+        if head.length and not self._for_head and head.status not in BODILESS:
+            size += head.length
+        left = size - len(data)
+        body = data[head.size : size]
+        if body:
+            response.chunks.append(body)
+        if left > 0:
+            self._stage, self._left, self._persists = _COUNTING, left, head.persists
+            self._news(response, len(body))
+        else:
+            self._finish(response, persists=head.persists and not left)
+
+    def _count(self, response: UpstreamResponse, data: bytes) -> None:
+        """More of a body whose end is known: without a copy of it."""
+        left = self._left = self._left - len(data)
+        response.chunks.append(data if left >= 0 else data[:left])
+        if left > 0:
+            self._news(response, len(data))
+        else:
+            self._finish(response, persists=self._persists and not left)
+
+    def _parse(self, response: UpstreamResponse, data: bytes, head: bytes = b"") -> None:
+        """``head``: which ``data`` begins with, where all of it is here."""
         parser = self._parser
         try:
             parser.feed(data)
-        except UpstreamProtocolError as error:
-            self._fail(error)
+        except UpstreamProtocolError:
+            self._fail(UpstreamProtocolError())  # another: this one holds on to the call that it came from
             return
         if not parser.ready:
             return
         if not response.status:
-            response.http_version, response.headers = parser.version, parser.headers
-            response.status = parser.status
+            self._meet(response, parser, head)
         if parser.complete:
-            self._finish()
+            self._finish(response, persists=parser.keep_alive and not parser.surplus)
             return
-        self.deadline.clear()
-        response.buffered += len(data)
-        if response.buffered > self._settings.max_buffered or parser.switched:
+        self._news(response, len(data))
+        if parser.switched and self._response is response:
             self._pause()
-        response.wake()
+
+    def _meet(self, response: UpstreamResponse, parser: ResponseParser, head: bytes) -> None:
+        response.http_version, response.headers = parser.version, parser.headers
+        response.status = parser.status
+        if self._for_head or parser.switched:
+            return
+        if head and not parser.interim:
+            response.known = self._owner.heads.learn(head, parser)
+        if parser.length is not None and not parser.complete:
+            parser.leave()
+            self._stage, self._persists = _COUNTING, parser.keep_alive
+            self._left = parser.length - sum(map(len, response.chunks))
+
+    def _news(self, response: UpstreamResponse, size: int) -> None:
+        self.deadline.clear()
+        response.buffered += size
+        response.wake()  # first: a callee may take all of it, or leave
+        chunks = response.chunks
+        if len(chunks) > _MANY:
+            chunks[:] = [b"".join(chunks)]
+        if response.buffered > self._settings.max_buffered and self._response is response:
+            self._pause()
 
     def _pause(self) -> None:
         if not self._reading_paused and not self.transport.is_closing():
@@ -234,8 +318,9 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The upstream closed its side; half-open connections have no use for us."""
-        if self._response is not None and not self.cut and self._parser.eof():
-            self._finish()
+        response = self._response
+        if response is not None and self._stage == _PARSING and not self.cut and self._parser.eof():
+            self._finish(response, persists=False)
         else:
             self._broke_off()
 
@@ -251,19 +336,26 @@ class Connection(asyncio.Protocol):
                 self.data_received(data)
         self._broke_off()
         self._owner.lost(self)
+        if not (self._response and self._parser.switched):
+            self._release()
 
     def _broke_off(self) -> None:
-        parser = self._parser
-        if self._response is None:
+        response = self._response
+        if response is None:
             self.abort()
-        elif parser.switched:
-            self._ended = True
-        elif parser.ready:
-            self._fail(UpstreamProtocolError())
-        elif parser.started:
-            self._fail(UpstreamUnreachable(sent=True))
-        else:
+        elif self._stage == _AWAITING:
             self._fail(StaleConnection(sent=True))
+        elif self._stage == _PARSING and self._parser.switched:
+            self._ended = True
+        elif response.status:
+            self._fail(UpstreamProtocolError())
+        else:
+            self._fail(UpstreamUnreachable(sent=True))
+
+    def _release(self) -> None:
+        """Nothing will happen any more: let go of whoever refers to this, for the collector would come late."""
+        self._parser.close()
+        self.deadline.close()
 
     def pause_writing(self) -> None:
         """The write buffer is full."""

@@ -65,6 +65,10 @@ class Lanes(Generic[T]):
         """There is a place for this lane. Nobody of it waits then: who may have a place is given one at once."""
         return self._places.open_to(lane.places)
 
+    def enter(self, lane: Lane[T]) -> bool:
+        """Take a place, if there is one for this lane."""
+        return self._places.enter(lane.places)
+
     def take(self, lane: Lane[T]) -> None:
         """A place that is open to this lane."""
         self._places.take(lane.places)
@@ -72,7 +76,8 @@ class Lanes(Generic[T]):
     def give(self, lane: Lane[T]) -> None:
         """A place back. ``next`` says who gets it."""
         self._places.give(lane.places)
-        self._line_up(lane)
+        if lane.waiters:  # else it stands in no ring
+            self._line_up(lane)
 
     def queue(self, lane: Lane[T], turn: asyncio.Future[T]) -> None:
         """Wait.
@@ -95,7 +100,7 @@ class Lanes(Generic[T]):
 
     def next(self) -> tuple[Lane[T], asyncio.Future[T]] | None:
         """Who may have a place, which is then taken; None: nobody."""
-        while lane := self._first():
+        while (self._owed or self._others) and (lane := self._first()):
             turn, _ = lane.waiters.popitem(last=False)
             self._seats.give(lane.seats)
             if lane.ring is not None:

@@ -12,9 +12,12 @@ import httptools
 
 from gateway.core.errors import UpstreamProtocolError
 from gateway.core.headers import Header, Headers, tokens, values
+from gateway.core.shapes import shape_of
 from gateway.core.websocket import SWITCHING_PROTOCOLS
 
-_MAX_INFORMATIONAL = 16
+_BLANK = 0x20
+_NOBODYS = httptools.HttpResponseParser(None)
+_MAX_INTERIM = 16
 """Interim responses before a final one; a server that sends more is only keeping us busy."""
 
 
@@ -23,20 +26,24 @@ class ResponseParser:
 
     __slots__ = (
         "_body",
+        "_fields",
         "_for_head",
         "_head_end",
         "_http",
-        "_informational",
         "_max_head_bytes",
+        "_received",
         "_room",
         "_silent",
+        "_spent",
         "_upgrade",
         "complete",
         "headers",
+        "interim",
         "keep_alive",
         "leftover",
+        "length",
         "ready",
-        "started",
+        "shape",
         "status",
         "surplus",
         "switched",
@@ -45,8 +52,11 @@ class ResponseParser:
 
     def __init__(self, max_head_bytes: int) -> None:
         self._max_head_bytes = max_head_bytes
-        self._for_head = False
+        self._spent = False
         self._http = httptools.HttpResponseParser(self)
+        self.headers: Headers = []
+        self._fields = self.headers
+        """Where fields go: of a head, to ``headers``."""
 
     def begin(self, body: list[bytes], *, for_head: bool = False, upgrade: bool = False) -> None:
         """Expect a response to the next request; its body's pieces are appended to ``body``.
@@ -55,19 +65,18 @@ class ResponseParser:
         A response to HEAD ends with its head, whatever its fields say (RFC 9112 §6.3). llhttp cannot be told,
         so that its state is of no use afterwards: the next response gets a parser of its own.
         """
-        if self._for_head:
+        if self._spent:
             self._http = httptools.HttpResponseParser(self)
-        self._for_head = for_head
+        self._spent = self._for_head = for_head
         self._upgrade = upgrade
         self._body = [] if for_head else body
         self._head_end = b""
         self._room = self._max_head_bytes
-        self._informational = 0
-        self._silent = True
-        self.started = False
-        """A byte of the response has arrived."""
+        self._received = 0
+        self.interim = 0
+        """Responses before the final one."""
         self.ready = False
-        """``status``, ``version`` and ``headers`` are those of the final response."""
+        """``status``, ``version``, ``headers``, their ``shape`` and ``length`` are those of the final response."""
         self.complete = False
         self.surplus = False
         """Bytes came after the end of the response: the connection must not be used again."""
@@ -75,10 +84,16 @@ class ResponseParser:
         """It was a 101: what follows is no HTTP."""
         self.leftover = b""
         """What followed it already."""
-        self.keep_alive = False
-        self.headers: Headers = []
-        self.status = 0
-        self.version = ""
+        self.length: int | None = None
+        """The ``Content-Length``."""
+
+    def leave(self) -> None:
+        """The rest of the body is somebody else's to count."""
+        self._spent = True
+
+    def close(self) -> None:
+        """Nothing more comes: else the two parsers would keep each other until a full collection."""
+        self._http, self._spent = _NOBODYS, True
 
     def feed(self, data: bytes) -> None:
         """Take what the upstream sent.
@@ -89,10 +104,9 @@ class ResponseParser:
         if self.switched:
             self.leftover += data
             return
-        if not self.started:
-            self.started = True
-            if data[0] not in b"H\r\n":  # llhttp also speaks RTSP and ICE
-                raise UpstreamProtocolError
+        if not self._received and data[0] not in b"H\r\n":  # llhttp also speaks RTSP and ICE
+            raise UpstreamProtocolError
+        self._received += len(data)
         self._silent = True
         try:
             self._http.feed_data(data)
@@ -115,7 +129,7 @@ class ResponseParser:
 
     @property
     def _delimited_by_close(self) -> bool:
-        return not any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
+        return self.length is None and b"transfer-encoding" not in self.shape.at
 
     def _charge(self, size: int) -> None:
         """Bytes that are no body (half a head, trailers, chunk extensions) are allowed up to a head's size."""
@@ -134,34 +148,39 @@ class ResponseParser:
         """The first byte of a response, interim ones included."""
         if self.complete:
             raise UpstreamProtocolError
-        self.headers = []
+        self.headers = self._fields = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One field, of the head or of the trailers."""
-        if not self.ready:
-            if value[-1:] <= b" ":  # llhttp leaves the blanks at a value's end; this is cheap before exact
-                value = value.rstrip(b" \t")
-            self.headers.append((name, value))
+        if not value or value[-1] <= _BLANK:  # llhttp leaves the blanks at a value's end
+            value = value.rstrip(b" \t")
+        self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The empty line."""
         http = self._http
-        status = http.get_status_code()
-        version = http.get_http_version()
-        check_head(status, version, self.headers, self._max_head_bytes)
+        status, version, headers = http.get_status_code(), http.get_http_version(), self.headers
+        shape = self.shape = shape_of(tuple([name for name, _ in headers]))
+        if self._received > self._max_head_bytes:
+            check_size(headers, self._max_head_bytes)
+        check_head(status, version, shape.values(headers, b"transfer-encoding"))
         if status == SWITCHING_PROTOCOLS:
             if not self._upgrade or not http.should_upgrade() or version != "1.1":
                 raise UpstreamProtocolError
             self.switched = True
         elif status < 200:  # noqa: PLR2004  # the class of interim responses (RFC 9110 §15.2)
-            self._informational += 1
-            if self._informational > _MAX_INFORMATIONAL:
+            self.interim += 1
+            if self.interim > _MAX_INTERIM:
                 raise UpstreamProtocolError
             return
         self.status, self.version, self.ready, self._silent = status, version, True, False
+        self._fields = []  # of the trailers: dropped
+        lengths = shape.values(headers, b"content-length")
+        if lengths:
+            self.length = int(lengths[0])  # llhttp refuses all but one number
         if self._for_head:
             self.complete = True
-            self.keep_alive = _persists(version, self.headers)
+            self.keep_alive = _persists(version, headers)
         else:
             self.keep_alive = http.should_keep_alive()
 
@@ -177,24 +196,22 @@ class ResponseParser:
         self.complete = self.ready and not self.switched
 
 
-def check_head(status: int, version: str, headers: Sequence[Header], max_bytes: int) -> None:
+def check_head(status: int, version: str, codings: Sequence[bytes]) -> None:
     """What llhttp does not refuse in a response head.
 
     Raises:
-        UpstreamProtocolError: an impossible status or version, a transfer coding that we cannot take off, or
-            more than ``max_bytes`` of fields.
+        UpstreamProtocolError: an impossible status or version, or a transfer coding that we cannot take off.
     """
     if not 100 <= status <= 599 or version not in ("1.1", "1.0"):  # noqa: PLR2004
         raise UpstreamProtocolError
-    size = codings = 0
-    for name, value in headers:
-        size += len(name) + len(value) + 4
-        if len(name) == 17 and name.lower() == b"transfer-encoding":  # noqa: PLR2004  # cheap before exact
-            codings += 1
-            # We sent no TE, so nothing else may have been applied; HTTP/1.0 has none (RFC 9112 §6.1).
-            if value.strip().lower() != b"chunked" or codings > 1 or version == "1.0":
-                raise UpstreamProtocolError
-    if size > max_bytes:
+    # We sent no TE, so nothing but one "chunked" may have been applied; HTTP/1.0 has none (RFC 9112 §6.1).
+    if codings and (len(codings) > 1 or codings[0].strip().lower() != b"chunked" or version == "1.0"):
+        raise UpstreamProtocolError
+
+
+def check_size(headers: Sequence[Header], max_bytes: int) -> None:
+    """Raises: UpstreamProtocolError: there are more than ``max_bytes`` of fields."""
+    if sum(len(name) + len(value) + 4 for name, value in headers) > max_bytes:
         raise UpstreamProtocolError
 
 

@@ -11,6 +11,7 @@ from gateway.core.errors import Overloaded, UpstreamUnreachable
 from gateway.upstream.body import Upload
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import dial
+from gateway.upstream.heads import KnownHeads
 from gateway.upstream.lanes import Lane, Lanes
 from gateway.upstream.names import Names
 from gateway.upstream.settings import UpstreamSettings
@@ -26,8 +27,8 @@ class Pool:
         self._settings = settings
         self._names = Names(settings.host, settings.port)
         self._idle: dict[Connection, None] = {}  # used as a stack that also forgets from its middle
-        self._busy: dict[Connection, Lane[_Handed]] = {}
         self._lanes: Lanes[_Handed] = Lanes(settings.max_connections, settings.max_waiting, settings.lanes)
+        self.heads = KnownHeads()
         self._sockets: set[Connection] = set()
         self._uploads: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -54,13 +55,16 @@ class Pool:
         An ``unsafe`` request cannot be repeated, so it takes only one that was used just now and whose
         upstream has not closed it (B16).
         """
+        if not self._idle:
+            return None
         lane = self._lanes[number]
-        if not self._idle or not self._lanes.open_to(lane):
+        if not self._lanes.enter(lane):
             return None
         connection = self._pop(unsafe=unsafe)
-        if connection is not None:
-            self._lanes.take(lane)
-            self._busy[connection] = lane
+        if connection is None:
+            self._lanes.give(lane)
+        else:
+            connection.lane = lane
         return connection
 
     def _pop(self, *, unsafe: bool) -> Connection | None:
@@ -98,10 +102,7 @@ class Pool:
     def _enter(self, lane: Lane[_Handed]) -> bool:
         if self._closing:
             raise UpstreamUnreachable
-        if not self._lanes.open_to(lane):
-            return False
-        self._lanes.take(lane)
-        return True
+        return self._lanes.enter(lane)
 
     async def _handover(self, lane: Lane[_Handed]) -> _Handed:
         loop = asyncio.get_running_loop()
@@ -134,7 +135,7 @@ class Pool:
             spare, _ = self._idle.popitem()
             spare.abort()
         connection = Connection(self, self._settings, asyncio.get_running_loop())
-        self._busy[connection] = lane
+        connection.lane = lane
         try:
             reached = await dial(connection, self._settings, self._names)
         except BaseException:
@@ -168,7 +169,7 @@ class Pool:
         if following is not None:
             lane, turn = following
             if connection is not None:
-                self._busy[connection] = lane
+                connection.lane = lane
             turn.set_result(connection)
         elif connection is not None:
             self._idle[connection] = None
@@ -177,14 +178,17 @@ class Pool:
 
     def release(self, connection: Connection) -> None:
         """Free: for another request that waits, or for later."""
-        self._free(self._busy.pop(connection), connection)
+        lane, connection.lane = connection.lane, None
+        if lane is not None:
+            self._free(lane, connection)
 
     def gone(self, connection: Connection) -> None:
         """Its place is free, if it held one."""
-        self._idle.pop(connection, None)
-        lane = self._busy.pop(connection, None)
+        lane, connection.lane = connection.lane, None
         if lane is not None:
             self._free(lane)
+        else:
+            self._idle.pop(connection, None)
 
     def lost(self, connection: Connection) -> None:
         """One socket less."""

@@ -8,6 +8,7 @@ from gateway.core.errors import UpstreamUnreachable
 if TYPE_CHECKING:
     from gateway.upstream.body import Upload
     from gateway.upstream.connection import Connection
+    from gateway.upstream.heads import KnownHeads
 
 
 class StaleConnection(UpstreamUnreachable):
@@ -16,6 +17,9 @@ class StaleConnection(UpstreamUnreachable):
 
 class Owner(Protocol):
     """The pool, as its connections see it."""
+
+    heads: "KnownHeads"
+    """What its connections have in common to read their responses with."""
 
     def uploading(self, upload: "Upload") -> None:
         """A task has been started."""

@@ -1,15 +1,18 @@
 """One response of the upstream, as the exchange reads it."""
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.core.errors import GatewayError, UpstreamProtocolError
+from gateway.core.headers import Headers
 from gateway.deadline import Deadline
 from gateway.duplex import Duplex
+from gateway.upstream.ports import StaleConnection
 
 if TYPE_CHECKING:
-    from gateway.core.headers import Headers
     from gateway.upstream.body import Upload
+    from gateway.upstream.heads import KnownHead
 
 
 class Line(Protocol):
@@ -32,18 +35,28 @@ class UpstreamResponse:
 
     The connection goes back to its pool by itself once the response is complete, before anybody has read it;
     from then on this is a value in memory. Until then, leaving closes the connection.
+
+    A reader is a task that awaits ``head`` and ``read``, or a callee: ``on_news``. It is called, without a turn of
+    the event loop, whenever there is something new: the head (``status``), more of the body (``take``), the end
+    (``at_end`` once all is taken), or ``error``, after which nothing follows. By then the connection of a complete
+    response is in its pool, and the callee may start the next request on it at once. It may take what is there or
+    leave it: what is left stays buffered, and beyond ``max_buffered`` the upstream is not read. While it wants more
+    it says so with ``expect``, so that only then the upstream's time counts. It may call ``close``, which is not
+    news to it, or set ``on_news`` to None and leave the rest to a task. It must not raise.
     """
 
     __slots__ = (
         "_complete",
-        "_error",
         "_idle_timeout",
         "_line",
         "_waiter",
         "buffered",
         "chunks",
+        "error",
         "headers",
         "http_version",
+        "known",
+        "on_news",
         "status",
         "upload",
     )
@@ -53,7 +66,10 @@ class UpstreamResponse:
         self._idle_timeout = idle_timeout
         self._waiter: asyncio.Future[None] | None = None
         self._complete = False
-        self._error: Exception | None = None
+        self.error: Exception | None = None
+        """What ended the exchange before the response was complete."""
+        self.on_news: Callable[[], None] | None = None
+        """Who reads, if it is no task."""
         self.chunks: list[bytes] = []
         """The connection's: pieces of the body that nobody has taken yet."""
         self.buffered = 0
@@ -61,13 +77,24 @@ class UpstreamResponse:
         self.upload: Upload | None = None
         self.status = 0
         self.headers: Headers = []
-        """Raw case, order and duplicates; hop-by-hop and framing fields included, as sent."""
-        self.http_version = ""
+        """Raw case, order and duplicates; hop-by-hop and framing fields included, as sent. Not to be changed."""
+        self.http_version = "1.1"
+        self.known: KnownHead | None = None
+        """The head, where it is remembered."""
 
     @property
     def at_end(self) -> bool:
         """The whole body has been received and handed out."""
         return self._complete and not self.chunks
+
+    @property
+    def stale(self) -> bool:
+        """No byte of a response came, most likely because the connection had been idle for too long.
+
+        On a connection of ``Upstream.begin``, which had been used before, a request whose method is idempotent may
+        be sent once more (B16).
+        """
+        return isinstance(self.error, StaleConnection)
 
     def take(self) -> bytes | None:
         """What has arrived of the body, without waiting: None if nothing has, ``b""`` at its end.
@@ -87,9 +114,14 @@ class UpstreamResponse:
             return data
         if self._complete:
             return b""
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         return None
+
+    def expect(self) -> None:
+        """All is taken, and more is wanted: from now on the upstream has ``idle_timeout`` to send it."""
+        if self._line is not None:
+            self._line.deadline.set(self._idle_timeout)
 
     async def read(self) -> bytes:
         """The next bytes of the body, all that are here; ``b""`` at its end. Raises like ``take``.
@@ -97,8 +129,7 @@ class UpstreamResponse:
         Cancelled, it closes the connection.
         """
         while (data := self.take()) is None:
-            if self._line is not None:
-                self._line.deadline.set(self._idle_timeout)
+            self.expect()
             await self._news()
         return data
 
@@ -131,7 +162,7 @@ class UpstreamResponse:
         """
         line, self._line = self._line, None
         if line is None:
-            raise self._error or UpstreamProtocolError()
+            raise self.error or UpstreamProtocolError()
         self._complete = True
         return line.switch()
 
@@ -139,18 +170,17 @@ class UpstreamResponse:
         """Let go: a response that is not complete aborts its connection and the upload. Idempotent."""
         line = self._line
         if line is not None:
+            self.on_news = None
             self.fail(UpstreamProtocolError())
             line.hang_up()
             self.chunks.clear()  # the C parser's reference cycle would keep them until a full collection
             self.buffered = 0
 
-    # The connection's side.
-
     async def head(self) -> None:
         """Return when the head is here. Raises what ended the exchange before."""
         while not self.status:
-            if self._error is not None:
-                raise self._error
+            if self.error is not None:
+                raise self.error
             await self._news()
 
     async def _news(self) -> None:
@@ -163,8 +193,13 @@ class UpstreamResponse:
         finally:
             self._waiter = None
 
+    # The connection's side.
+
     def wake(self) -> None:
         """Something changed for the reader."""
+        if self.on_news is not None:
+            self.on_news()
+            return
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -177,6 +212,6 @@ class UpstreamResponse:
 
     def fail(self, error: Exception) -> None:
         """Nothing more will come."""
-        self._error = error
+        self.error = error
         self._line = None
         self.wake()

@@ -1,17 +1,13 @@
 """A request head as bytes (RFC 9112 §2-§6). Pure.
 
 Everything is written as it was given: target, order, case, duplicates, bytes above 127 (P10, P11). What could
-be read as more than one request is refused instead of mended (P17): this is the last place that sees it.
+be read as more than one request is refused instead of mended (P17): this is the last place that sees the request
+line; ``gateway.core.wire.request_lines`` has seen the fields.
 """
 
-from collections.abc import Sequence
-
 from gateway.core.errors import BAD_REQUEST, GatewayError
-from gateway.core.headers import Header
 from gateway.core.methods import IDEMPOTENT
-from gateway.core.wire import TOKEN, VISIBLE, UnwritableFields, field_lines
-
-_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+from gateway.core.wire import TOKEN, VISIBLE, FieldLines
 
 REPEATABLE = frozenset(method.encode() for method in IDEMPOTENT)
 """Methods that a client may repeat by itself (RFC 9110 §9.2.2)."""
@@ -19,29 +15,15 @@ REPEATABLE = frozenset(method.encode() for method in IDEMPOTENT)
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-def request_head(method: bytes, target: bytes, headers: Sequence[Header], framing: bytes = b"") -> bytes:
+def request_head(method: bytes, target: bytes, fields: FieldLines, framing: bytes = b"") -> bytes:
     """Request line and fields, ``framing`` last, up to the empty line.
 
     Raises:
-        GatewayError: with ``BAD_REQUEST``, if a part has a byte that its grammar does not allow, or if
-            ``headers`` frame the body themselves.
+        GatewayError: with ``BAD_REQUEST``, if method or target has a byte that its grammar does not allow.
     """
     if not method or method.translate(None, TOKEN) or not target or target.translate(None, VISIBLE):
         raise GatewayError(BAD_REQUEST)
-    try:
-        lines = field_lines(headers)
-    except UnwritableFields:
-        raise GatewayError(BAD_REQUEST) from None
-    lowered = lines.lower()
-    # Looked for as substrings first: an ``x-content-length`` is nobody's framing, and rare.
-    if b"content-length:" in lowered or b"transfer-encoding:" in lowered:
-        _check_framing(headers)
-    return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (method, target, lines, framing)
-
-
-def _check_framing(headers: Sequence[Header]) -> None:
-    if any(name.lower() in _FRAMING for name, _ in headers):
-        raise GatewayError(BAD_REQUEST)
+    return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (method, target, fields, framing)
 
 
 def body_framing(length: int | None) -> bytes:

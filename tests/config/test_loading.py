@@ -14,7 +14,7 @@ EVERYTHING = """
 [server]
 listen = "nonsense"
 litsen = "x"
-express = true
+express = "yes"
 workers = 4
 idle_timeout = 10
 tls = { cert = "none.pem", key = "none.key" }
@@ -53,8 +53,8 @@ def test_all_problems_come_at_once(tmp_path):
         "server.tls.cert",
         "server.tls.key",
         "server.idle_timeout",
-        "server.litsen",
         "server.express",
+        "server.litsen",
         "upstream.url",
         "upstream.max_connections",
         "auth_server.client_auth",

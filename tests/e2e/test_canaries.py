@@ -5,7 +5,6 @@ import json
 import logging
 
 import pytest
-import structlog
 
 from gateway import log
 from gateway.core.secret import Secret
@@ -57,7 +56,6 @@ def every_log_line(caplog):
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     logging.root.handlers[:] = handlers
-    structlog.reset_defaults()
 
 
 async def stories(h: House, seen: Canaries) -> None:
@@ -111,7 +109,7 @@ async def bad_requests(h: House, seen: Canaries) -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-async def test_no_token_and_no_secret_is_ever_written_down(tmp_path, capsys, every_log_line, form):
+async def test_no_token_and_no_secret_is_ever_written_down(tmp_path, capfd, every_log_line, form):
     """X9: 0 hits in log lines, event reprs and error bodies, whatever happened."""
     emit = log.configure("debug", form)
     server = {"client_secret": SECRET}
@@ -123,8 +121,9 @@ async def test_no_token_and_no_secret_is_ever_written_down(tmp_path, capsys, eve
         await settled(h)
         for event in h.events:
             emit(event)
+        emit.close()
         addresses = {url.partition("://")[2] for url in (h.api_server.url, h.auth_server.url)}
-        written = capsys.readouterr()
+        written = capfd.readouterr()
         lines = written.err + written.out + every_log_line.text
         assert len(h.requests()) > 20
         assert "subject_mismatch" in lines
@@ -147,7 +146,7 @@ def test_the_scan_would_find_them():
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-async def test_a_client_cannot_write_lines_or_colours_into_the_log(tmp_path, capsys, every_log_line, form):
+async def test_a_client_cannot_write_lines_or_colours_into_the_log(tmp_path, capfd, every_log_line, form):
     """X9, T4: one request, one line, printable; path and kid say what they like."""
     emit = log.configure("debug", form)
     async with house(tmp_path) as h:
@@ -159,7 +158,8 @@ async def test_a_client_cannot_write_lines_or_colours_into_the_log(tmp_path, cap
         assert len(events) == 2 * len(ESCAPES)
         for event in events:
             emit(event)
-        lines = capsys.readouterr().err.splitlines()
+        emit.close()
+        lines = capfd.readouterr().err.splitlines()
         assert len(lines) == len(events)
         for line in lines:
             plain = line if form == "json" else _without_our_colours(line)

@@ -1,5 +1,7 @@
 """What an upstream allows, passed on and remembered for our own errors; and what ``[cors]`` says in its place."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from gateway.core.cors import CorsPolicy
@@ -19,6 +21,11 @@ def allowed(origin: bytes = APP, *more: tuple[bytes, bytes]) -> list[tuple[bytes
     return [(b"Access-Control-Allow-Origin", origin), *more]
 
 
+def said(fields):
+    """An answer with these fields."""
+    return SimpleNamespace(headers=fields)
+
+
 def own(**changes):
     policy = {"methods": b"GET", "headers": b"a", "expose": b"b", "credentials": False, "max_age": 1}
     return OwnCors(CorsPolicy(**{"origins": frozenset({APP}), **policy, **changes}))
@@ -29,8 +36,8 @@ def test_nothing_is_allowed_before_the_upstream_did():
     known = passed()
     assert known.for_problem("", APP) == []
     for answer in (allowed(b"*"), allowed(OTHER), allowed() + allowed(), []):
-        assert known.for_answer("", APP, answer, preflight=False) == []
-    assert known.for_answer("", None, allowed(), preflight=False) == []
+        assert known.for_answer("", APP, said(answer), preflight=False) == []
+    assert known.for_answer("", None, said(allowed()), preflight=False) == []
     assert known.for_problem("", APP) == []
     assert known.for_problem("", None) == []
 
@@ -38,8 +45,8 @@ def test_nothing_is_allowed_before_the_upstream_did():
 def test_our_names_are_added_where_the_upstream_allows_the_origin():
     """C3: to be read on an answer, to be sent after a preflight, which does not ask for them."""
     known = passed()
-    assert known.for_answer("", APP, allowed(), preflight=False) == [EXPOSED]
-    assert known.for_answer("", APP, allowed(), preflight=True) == [
+    assert known.for_answer("", APP, said(allowed()), preflight=False) == [EXPOSED]
+    assert known.for_answer("", APP, said(allowed()), preflight=True) == [
         (b"access-control-allow-headers", b"x-refresh-token")
     ]
     asked = [(b"access-control-request-headers", b"x-refresh-token, x-a")]
@@ -50,20 +57,20 @@ def test_our_names_are_added_where_the_upstream_allows_the_origin():
 def test_the_same_allowance_for_an_answer_of_our_own():
     """C3: credentials only where the upstream allows them."""
     known = passed()
-    known.for_answer("", APP, allowed(), preflight=True)
+    known.for_answer("", APP, said(allowed()), preflight=True)
     fields = dict(known.for_problem("", APP))
     assert fields[b"access-control-allow-origin"] == APP
     assert fields[b"access-control-expose-headers"] == b"X-Access-Token, WWW-Authenticate, Retry-After"
     assert b"access-control-allow-credentials" not in fields
     with_credentials = allowed(APP, (b"access-control-allow-credentials", b"true"))
-    known.for_answer("", APP, with_credentials, preflight=False)
+    known.for_answer("", APP, said(with_credentials), preflight=False)
     assert dict(known.for_problem("", APP))[b"access-control-allow-credentials"] == b"true"
 
 
 def test_an_allowance_is_one_upstreams_and_one_origins():
     """C2, C3."""
     known = passed()
-    known.for_answer("a", APP, allowed(), preflight=False)
+    known.for_answer("a", APP, said(allowed()), preflight=False)
     assert known.for_problem("b", APP) == []
     assert known.for_problem("a", APP + b".evil") == []
 
@@ -73,7 +80,7 @@ def test_the_memory_is_bounded():
     known = passed()
     for number in range(20_000):
         origin = b"https://%d.example" % number
-        known.for_answer("", origin, allowed(origin), preflight=False)
+        known.for_answer("", origin, said(allowed(origin)), preflight=False)
     assert len(known._known) <= 10_000
 
 
@@ -81,7 +88,7 @@ def test_an_endless_origin_is_not_remembered():
     """D6: an API that allows every origin would fill the memory with whatever clients send."""
     known = passed()
     origin = b"https://" + b"a" * 300
-    assert known.for_answer("", origin, allowed(origin), preflight=False) == [EXPOSED]
+    assert known.for_answer("", origin, said(allowed(origin)), preflight=False) == [EXPOSED]
     assert known.for_problem("", origin) == []
 
 
@@ -93,9 +100,9 @@ def test_our_own_allowance_needs_no_upstream():
         (b"access-control-expose-headers", b"b"),
         (b"vary", b"Origin"),
     ]
-    assert cors.for_answer("a", APP, allowed(OTHER), preflight=False) == expected
+    assert cors.for_answer("a", APP, said(allowed(OTHER)), preflight=False) == expected
     assert cors.for_problem("a", APP) == expected
-    assert cors.for_problem("a", OTHER) == cors.for_answer("a", OTHER, allowed(OTHER), preflight=False)
+    assert cors.for_problem("a", OTHER) == cors.for_answer("a", OTHER, said(allowed(OTHER)), preflight=False)
     assert cors.for_problem("a", OTHER) == [(b"vary", b"Origin")]
     assert cors.asked(allowed()) == allowed()
 

@@ -21,7 +21,7 @@ class Requests:
         self.ended = 0
 
     def on_request(self, request: RequestParser) -> None:
-        self.seen.append((request.method, request.target, list(request.headers), bytearray()))
+        self.seen.append((request.method, request.target, list(request.block.headers), bytearray()))
 
     def on_body(self, data: bytes) -> None:
         self.seen[-1][3].extend(data)

@@ -9,7 +9,7 @@ from gateway.edge.upstreams import Target
 
 
 def target(**options) -> Target:
-    return Target(name="", send=None, filter=None, authority=b"api:9001", **options)
+    return Target(name="", send=None, begin=None, filter=None, authority=b"api:9001", **options)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class Receive:
 
 
 def connection() -> Cycle:
-    return Cycle(None, None, RequestParser(Mock(), Limits()))
+    return Cycle(None, None, None, RequestParser(Mock(), Limits()))
 
 
 async def request(client, receive, body=None, started=None, work=None) -> Watch:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from gateway.core.errors import ClientGone
+from gateway.core.wire import request_lines
 from gateway.upstream import Upstream, UpstreamRequest, UpstreamResponse, UpstreamSettings
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -208,7 +209,7 @@ async def client_leaves() -> bytes:
 
 
 def get(target: bytes = b"/", *, method: bytes = b"GET", body=None, headers=()) -> UpstreamRequest:
-    return UpstreamRequest(method, target, [(b"Host", b"api.example"), *headers], body)
+    return UpstreamRequest(method, target, request_lines([(b"Host", b"api.example"), *headers]), body)
 
 
 def post(body, **kwargs) -> UpstreamRequest:

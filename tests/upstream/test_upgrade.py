@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.core.errors import UpstreamProtocolError, UpstreamTimeout
+from gateway.core.wire import request_lines
 from gateway.upstream import UpstreamRequest
 
 from .certificates import client_context, server_context
@@ -15,7 +16,7 @@ SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnecti
 
 def upgrade():
     headers = [(b"Host", b"api"), (b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
-    return UpstreamRequest(b"GET", b"/ws", headers, upgrade=True)
+    return UpstreamRequest(b"GET", b"/ws", request_lines(headers), upgrade=True)
 
 
 async def echo(peer):

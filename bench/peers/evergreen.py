@@ -1,0 +1,70 @@
+"""Ours, in each lane, as an operator starts it."""
+
+import sys
+from functools import partial
+
+from bench.peers.base import POOL, Peer, Place, route_prefixes
+from bench.programs import LOOPBACK, Command
+from bench.tokens import AUDIENCE
+
+LOG = "gateway.log"
+"""Where it logs to, in its folder."""
+
+
+def command(place: Place, *, express: bool) -> Command:
+    """The defaults, but for what a benchmark of many connections from one address needs."""
+    config = place.folder / "gateway.toml"
+    config.write_text(_config(place, express=express))
+    return Command([sys.executable, "-m", "gateway", "run", "--config", str(config)])
+
+
+def _config(place: Place, *, express: bool) -> str:
+    setting, auth = place.setting, place.stage.auth_url
+    return _CONFIG.format(
+        listen=f"{LOOPBACK}:{place.port}",
+        express=str(express).lower(),
+        tls=_tls(place) if setting.tls else "",
+        upstream=f"http://{LOOPBACK}:{place.upstream_port}",
+        pool=POOL,
+        auth=auth,
+        audience=AUDIENCE,
+        store=setting.store,
+        log=setting.log,
+        routes="\n".join(f'[[routes]]\nmatch = "{prefix}*"' for prefix in route_prefixes(setting.routes)),
+    )
+
+
+def _tls(place: Place) -> str:
+    certificate, key = place.stage.certificate
+    return f'[server.tls]\ncert = "{certificate}"\nkey = "{key}"'
+
+
+_CONFIG = """
+[server]
+listen = "{listen}"
+express = {express}
+idle_timeout = "10m"
+{tls}
+[upstream]
+url = "{upstream}"
+max_connections = {pool}
+max_waiting = {pool}
+[auth_server]
+issuer = "{auth}"
+token_endpoint = "{auth}/token"
+jwks_uri = "{auth}/jwks"
+client_id = "gateway"
+client_secret = "not a secret: both ends are here"
+[access_token]
+issuer = "{auth}"
+audience = ["{audience}"]
+[store]
+url = "{store}"
+[log]
+level = "{log}"
+format = "json"
+{routes}
+"""
+
+EXPRESS = Peer("Evergreen", "the express lane, the default", partial(command, express=True), refreshes=True)
+ASGI = Peer("Evergreen, ASGI lane", "`[server] express = false`", partial(command, express=False), refreshes=True)

@@ -1,0 +1,96 @@
+"""What is known of a request at once: by its fields alone, and under the rule for its path."""
+
+from gateway.core.credentials import Carried
+from gateway.core.forwarding import Peer
+from gateway.core.heads import Fields
+from gateway.core.lifecycle import NEVER, Decision
+from gateway.core.policy import OnOpenStream, Policy
+from gateway.core.routes import Rule
+from gateway.core.tokens import AccessToken
+from gateway.core.wire import FieldLines
+from gateway.edge.upstreams import Target
+
+
+class Passage:
+    """A request's way to its upstream: the same for all requests that have their fields and their rule in common.
+
+    ``edge.reception`` makes it, and says what of it still holds.
+    """
+
+    __slots__ = (
+        "access",
+        "carried",
+        "decided",
+        "decision",
+        "lasting",
+        "lines",
+        "origin",
+        "own",
+        "peer",
+        "policy",
+        "preflight",
+        "route",
+        "rule",
+        "stands",
+        "target",
+    )
+
+    def __init__(
+        self, rule: Rule, target: Target, peer: Peer, policy: Policy, carried: Carried, *, origin: bytes | None
+    ) -> None:
+        self.rule = rule
+        self.target = target
+        self.peer = peer
+        self.policy = policy
+        self.carried = carried
+        """The credentials that count here."""
+        self.lasting = policy.on_open_stream is OnOpenStream.KEEP
+        """An answer that has begun may go on for as long as it likes."""
+        self.origin = origin
+        self.preflight = policy is not rule.policy
+        """It is a browser's question, which carries no credentials: ``policy`` then asks for none."""
+        self.route = rule.match.decode("utf-8", "replace")
+        self.access: str | None = None
+        """The access token's text, where one was judged."""
+        self.own: AccessToken | None = None
+        """The access token that the request carries, verified."""
+        self.decision: Decision | None = None
+        """What its arrival leads to, while it ``stands``."""
+        self.decided = "refuse"
+        """Its name in the log."""
+        self.stands = NEVER
+        """From when on, and until when (Unix seconds), ``decision`` would be the same."""
+        self.lines: FieldLines | None = None
+        """The fields for the upstream, with ``own`` or, where no token is asked for, with what came."""
+
+
+class Reading:
+    """What a head's fields say, whatever request line stands before them."""
+
+    __slots__ = ("carried", "fields", "loops", "origin", "passages", "peer", "plain", "preflight")
+
+    def __init__(
+        self,
+        fields: Fields,
+        carried: Carried,
+        peer: Peer,
+        *,
+        origin: bytes | None,
+        preflight: bool,
+        loops: bool,
+        plain: bool,
+    ) -> None:
+        self.fields = fields
+        self.carried = carried
+        """The credentials."""
+        self.peer = peer
+        """Who asks, for the host that the fields name."""
+        self.origin = origin
+        self.preflight = preflight
+        """With ``OPTIONS``, a CORS preflight."""
+        self.loops = loops
+        """The request has been through this gateway already."""
+        self.plain = plain
+        """No body comes, no other protocol is asked for, and no loop is to be broken."""
+        self.passages: dict[int, Passage] = {}
+        """By the rule, which lives as long as the gateway."""

@@ -1,0 +1,175 @@
+"""The smallest runs there are, of real proxies on real sockets; and what a wrong answer does to them."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+
+from bench import measure
+from bench.check import question, verify, verifying
+from bench.errors import WrongAnswerError
+from bench.load import at_rate, connected, play
+from bench.peers import ASGI, DIRECT, EXPRESS, NGINX
+from bench.peers.base import Peer
+from bench.programs import Command
+from bench.scenarios.refreshing import CROWD, EXPIRED, RATE, REJECTED
+from bench.scenarios.streams import DOWN, UP
+from bench.scenarios.throughput import FRESH, ONE_CLIENT, TLS, UNIQUE, entries
+from bench.scenarios.waiting import IDLE, SLOW
+from bench.stage import Setting, stage
+from bench.targets import Entry, running
+from bench.upstream import document
+from tests.programs import program
+
+USERS = 5
+LIAR = """
+import http.server, itertools, sys
+from bench.upstream import document
+honest = itertools.count()
+class Liar(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = document() if next(honest) < int(sys.argv[2]) else document().replace(b"item", b"ITEM")
+        self.send_response(int(sys.argv[3]))
+        self.send_header("Content-Length", str(len(body)))
+        if sys.argv[4:]:
+            self.send_header("X-Request-Id", sys.argv[4])
+        self.end_headers()
+        self.wfile.write(body)
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Liar).serve_forever()
+"""
+
+
+@pytest.fixture(scope="module")
+def built():
+    program("nginx")
+    with stage(USERS) as built:
+        yield built
+
+
+def liar(*, honest=0, status=200, identity=()):
+    """A proxy that answers some requests right."""
+
+    def command(place):
+        return Command([sys.executable, "-c", LIAR, str(place.port), str(honest), str(status), *identity])
+
+    return Entry(Peer("liar", "", command))
+
+
+def run(scenario, built, *peers, setting=None):
+    """One short round; rows by their labels."""
+    setting = setting or Setting()
+    scenario = replace(scenario, entries=entries(peers, setting))
+    rows = measure.play(scenario, built, rounds=1, seconds=1, tell=lambda _: None)
+    return {row.label: row for row in rows}
+
+
+def test_throughput_is_measured_and_compared(built):
+    program("wrk")
+    rows = run(FRESH, built, DIRECT, NGINX, EXPRESS)
+    assert rows["nginx"].ratio == 1.0
+    assert all(row.median("rate") > 0 for row in rows.values())
+    for ours in ("cpu", "p50", "p99", "peak"):
+        assert rows["Evergreen"].median(ours) > 0
+    assert rows["direct"].median("cpu") is None
+
+
+def test_the_added_latency_is_above_no_proxy_s(built):
+    program("wrk")
+    rows = run(ONE_CLIENT, built, DIRECT, ASGI)
+    added = rows["Evergreen, ASGI lane"].median("p50") - rows["direct"].median("p50")
+    assert rows["Evergreen, ASGI lane"].median("added_p50") == added
+
+
+@pytest.mark.parametrize("scenario", [UNIQUE, TLS], ids=lambda scenario: scenario.id)
+def test_heads_that_differ_and_clients_with_tls_are_answered(built, scenario):
+    program("wrk")
+    rows = run(scenario, built, EXPRESS, setting=scenario.entries[0].setting)
+    assert rows["Evergreen"].median("rate") > 0
+
+
+def test_each_expired_user_is_refreshed_once(built):
+    """The scenario itself looks at every answer, and at what the token endpoint has counted."""
+    rows = run(EXPIRED, built, EXPRESS)
+    assert rows["Evergreen"].median("refreshes") > 0
+
+
+def test_the_added_time_of_a_refresh_is_above_the_token_endpoint_s_own(built):
+    row = run(RATE, built, EXPRESS)["Evergreen"]
+    assert row.median("added_p50") == pytest.approx(row.median("p50") - RATE.token_seconds * 1000, abs=5)
+
+
+def test_a_crowd_on_one_token_makes_one_token_request(built):
+    assert run(replace(CROWD, clients=20), built, EXPRESS)["Evergreen"].median("token_requests") == 1
+
+
+def test_a_refused_token_is_refreshed_and_its_request_replayed(built):
+    rows = run(REJECTED, built, EXPRESS, setting=Setting(behind="services"))
+    assert rows["Evergreen"].median("refreshes") > 0
+
+
+def test_a_proxy_that_does_not_refresh_voids_the_run(built):
+    with pytest.raises(WrongAnswerError, match=r"5 of 5 answers|has not got the tokens"):
+        run(EXPIRED, built, NGINX)
+
+
+def test_streams_go_both_ways(built):
+    down, up = replace(DOWN, path="/64k", size=65536), replace(UP, size=4 * 1024**2)
+    assert run(down, built, NGINX, EXPRESS)["Evergreen"].median("mb_s") > 0
+    assert run(up, built, NGINX, EXPRESS, setting=Setting(behind="services"))["Evergreen"].median("mb_s") > 0
+
+
+def test_a_stream_of_another_length_voids_the_run(built):
+    with pytest.raises(WrongAnswerError, match="another length"):
+        run(replace(DOWN, path="/64k", size=65535), built, DIRECT)
+
+
+def test_slow_and_idle_clients_are_counted(built):
+    slow = run(replace(SLOW, clients=5), built, NGINX, setting=Setting(behind="services"))["nginx"]
+    assert 0 < slow.median("of_ideal") <= 1
+    assert slow.median("p50") >= 1000
+    assert run(replace(IDLE, clients=100), built, EXPRESS)["Evergreen"].median("kb_client") is not None
+
+
+@pytest.mark.parametrize(
+    ("entry", "complaint"),
+    [
+        (liar(), "another body"),
+        (liar(honest=9, status=203), "status 203"),
+        (liar(honest=9, identity=["1"]), "the same answer twice"),
+    ],
+    ids=["body", "status", "repeated"],
+)
+def test_a_proxy_that_answers_wrongly_is_found_out_before(built, entry, complaint):
+    with running(built, [entry]) as (target,), pytest.raises(WrongAnswerError, match=complaint):
+        verify(target, question(target, "/json", document()))
+
+
+def test_a_proxy_that_answers_wrongly_under_load_is_found_out(built):
+    with running(built, [liar(honest=3)]) as (target,):
+        asked = question(target, "/json", document())
+        verify(target, asked)
+        with pytest.raises(WrongAnswerError, match="another body"), verifying(target, asked) as failed:
+            assert failed.wait(30)
+
+
+def test_statuses_under_load_are_counted(built):
+    program("wrk")
+    with pytest.raises(WrongAnswerError, match="requests failed under load"):
+        measure.play(
+            replace(FRESH, entries=[liar(honest=3, status=500)], load=replace(FRESH.load, path="/json")),
+            built,
+            rounds=1,
+            seconds=1,
+            tell=lambda _: None,
+        )
+
+
+def test_an_open_loop_says_when_the_target_cannot_keep_up(built):
+    async def story():
+        head = "\r\n".join(["GET /slow HTTP/1.1", *built.fields(built.token, "api"), "", ""]).encode()
+        async with connected(built.services_port, 1) as clients:
+            with pytest.raises(WrongAnswerError, match="fewer than 100 answers a second"):
+                await at_rate(clients, [head] * 2, 100)
+
+    play(story)

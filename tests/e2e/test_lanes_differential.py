@@ -1,0 +1,191 @@
+"""The same traffic through both lanes: what clients, upstreams and operators get is the same, byte for byte."""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from tests.e2e.corpus.hearing import Ear, Heard
+from tests.e2e.corpus.traffic import Say, Step, plays
+from tests.e2e.engine import PATIENCE, Engine, pieces, searching
+from tests.e2e.stage import Arrived
+from tests.e2e.support import until
+from tests.e2e.twins import ROUTES, Book, Side, Twins, twins
+
+_TRUSTING: dict[str, dict[str, Any]] = {
+    "server": {"trusted_proxies": ["127.0.0.2/32"], "max_body": "64KiB"},
+    "upstream": {"identity_headers": {"X-User": "sub"}},
+    "refresh": {"grace": "0s"},
+    "log": {"level": "info"},
+}
+_BROWSING: dict[str, dict[str, Any]] = {
+    "cors": {"allow_origins": ["https://app.example"], "allow_credentials": True},
+    "upstream": {"preserve_host": False},
+    "errors": {"envelope": "result"},
+    "refresh": {"on_upstream_401": "any"},
+}
+WORLDS: dict[str, tuple[list[dict[str, Any]], dict[str, dict[str, Any]], int]] = {
+    "bare": ([], {}, 60),
+    "routed": (ROUTES, _TRUSTING, 100),
+    "browsed": ([], _BROWSING, 40),
+}
+"""Routes, further settings, and how many plays."""
+SHARE = 0.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What one step has led to."""
+
+    heard: tuple[Heard, ...] = ()
+    arrived: tuple[Arrived, ...] = ()
+
+    def check(self, other: "Moment") -> None:
+        """It is the same on the other side."""
+        assert self.arrived == other.arrived
+        for mine, theirs in zip(self.heard, other.heard, strict=False):
+            assert mine.like(theirs), (mine, theirs)
+        assert len(self.heard) == len(other.heard), (self.heard, other.heard)
+
+
+class World:
+    """Two gateways, for all examples."""
+
+    def __init__(self, engine: Engine, shared: Twins, sides: list[Side]) -> None:
+        self.engine = engine
+        self.shared = shared
+        self.sides = sides
+
+
+@pytest.fixture(scope="module", params=WORLDS)
+def world(request, tmp_path_factory):
+    """One pair of gateways for all examples."""
+    routes, sections, plays_ = WORLDS[request.param]
+    with Engine.running() as engine:
+        shared, sides = engine.enter(twins(tmp_path_factory.mktemp("twins"), routes, **sections))
+        yield World(engine, shared, sides), plays_
+
+
+def test_both_lanes_do_the_same(world):
+    """P1-P17, N1-N3, C2, C3, X1-X4, R18: no rule is the lane's own."""
+    found, count = world
+
+    @searching(count)
+    @given(steps=plays())
+    def search(steps):
+        found.engine.run(_example(found, steps))
+
+    search()
+    express, asgi = (_lanes(side) for side in found.sides)
+    print(express, asgi)
+    assert asgi.keys() == {"asgi"}
+    assert express.get("express", 0) >= SHARE * sum(express.values())
+
+
+def _lanes(side: Side) -> dict[str, int]:
+    lanes: dict[str, int] = {}
+    for (*_, lane), times in side.counted().items():
+        lanes[lane] = lanes.get(lane, 0) + times
+    return lanes
+
+
+async def _example(world: World, steps: list[Step]) -> None:
+    before = [side.counted() for side in world.sides]
+    for side in world.sides:
+        side.events.clear()
+    async with asyncio.timeout(PATIENCE):
+        one, two = [await Player(side, Book(world.shared)).play(steps) for side in world.sides]
+    for first, second in zip(one, two, strict=True):
+        first.check(second)
+    told = [side.told() for side in world.sides]
+    assert told[0] == told[1]
+    assert [side.stage.faults for side in world.sides] == [[], []]
+    ended = [_by_fate(side.counted() - then) for side, then in zip(world.sides, before, strict=True)]
+    assert ended[0] == ended[1]
+
+
+def _by_fate(counted) -> dict[tuple[str, ...], int]:
+    fates: dict[tuple[str, ...], int] = {}
+    for (*fate, _lane), times in counted.items():
+        fates[tuple(fate)] = fates.get(tuple(fate), 0) + times
+    return fates
+
+
+class Player:
+    """Plays on one side."""
+
+    def __init__(self, side: Side, book: Book) -> None:
+        self._side = side
+        self._book = book
+        self._lines: dict[int, tuple[Ear, asyncio.StreamWriter]] = {}
+
+    async def play(self, steps: list[Step]) -> list[Moment]:
+        """What each step has led to."""
+        try:
+            moments = [await self._step(step) for step in steps for _ in range(getattr(step, "times", 1))]
+        finally:
+            for line in list(self._lines):
+                await self._hang_up(line)
+        await self._quiet()
+        return moments
+
+    async def _step(self, step: Step) -> Moment:
+        stage = self._side.stage
+        if not isinstance(step, Say):
+            stage.meanwhile(step.data, closes=step.closes)
+            await _turns()
+            return Moment()
+        stage.arrived.clear()
+        stage.acts = deque(step.acts)
+        heard = await self._say(step)
+        await self._quiet()
+        arrived = [self._plain(a) for a in stage.arrived]
+        if step.refreshes:
+            arrived = [replace(a, first=False) for a in arrived]  # a refresh beside it: who is first is a matter of luck
+        return Moment(tuple(self._plain(h) for h in heard), tuple(arrived))
+
+    def _plain(self, what: Any) -> Any:
+        plain = self._side.plain
+        return replace(what, head=plain(what.head, self._book), body=plain(what.body, self._book))
+
+    async def _say(self, step: Say) -> list[Heard]:
+        ear, writer = await self._line(step.line)
+        sent = [ask.wire() for ask in step.asks]
+        data = b"".join(self._book.fill(wire) for wire in sent)
+        writing = asyncio.create_task(pieces(writer, data, list(step.cuts)))
+        heard = await ear.answers([ask.request.method for ask in step.asks])
+        await writing
+        final = [h for h in heard if h.status >= 200]
+        for wire, one in zip(sent, final, strict=False):
+            self._book.given(wire, one.message)
+        if ear.ended:
+            await self._hang_up(step.line)
+        return heard
+
+    async def _line(self, number: int) -> tuple[Ear, asyncio.StreamWriter]:
+        if number not in self._lines:
+            address = (f"127.0.0.{1 + number}", 0)
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._side.port, local_addr=address)
+            self._lines[number] = Ear(reader), writer
+        return self._lines[number]
+
+    async def _hang_up(self, number: int) -> None:
+        _, writer = self._lines.pop(number)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def _quiet(self) -> None:
+        """Nothing is under way any more."""
+        await _turns()
+        side = self._side
+        await until(lambda: not any(map(any, side.busy)) and not side.gateway.refresher.under_way)
+
+
+async def _turns() -> None:
+    for _ in range(6):
+        await asyncio.sleep(0)
