@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from statistics import median
 
 from bench.peers import OURS
 from bench.report import formatted
@@ -13,6 +14,8 @@ _WIDTH = 760
 _LABELS = 170
 _VALUES = 90
 _BAR, _GAP = 18, 6
+_LONGEST = 4
+"""Times the median bar: a longer one is cut, or nobody could tell the others apart."""
 _PANEL_HEAD, _PANEL_FOOT = 34, 14
 _STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #24292f; }
@@ -66,17 +69,19 @@ def _bars(results: Results, panel: Panel) -> list[tuple[str, float]]:
 
 
 def _panel(panel: Panel, bars: Sequence[tuple[str, float]], top: int) -> list[str]:
-    longest = max(value for _, value in bars)
+    values = [value for _, value in bars]
+    longest = min(max(values), _LONGEST * median(values))
     digits = FIGURES[panel.figure].digits
     drawn = [f'<text class="title" x="0" y="{top + 18}">{escape(panel.title)}</text>']
     for number, (label, value) in enumerate(bars):
         y = top + _PANEL_HEAD + number * (_BAR + _GAP)
-        width = max(1.0, value / longest * (_WIDTH - _LABELS - _VALUES))
+        width = min(1.0, value / longest) * (_WIDTH - _LABELS - _VALUES)
+        told = formatted(value, digits) + (" (cut)" if value > longest else "")
         kind = "ours" if label in _OURS else "other"
         base = y + _BAR - 5
         drawn += [
             f'<text x="{_LABELS - 10}" y="{base}" text-anchor="end">{escape(label)}</text>',
             f'<rect class="{kind}" x="{_LABELS}" y="{y}" width="{width:.1f}" height="{_BAR}" rx="2"/>',
-            f'<text class="note" x="{_LABELS + width + 8:.1f}" y="{base}">{formatted(value, digits)}</text>',
+            f'<text class="note" x="{_LABELS + width + 8:.1f}" y="{base}">{told}</text>',
         ]
     return drawn

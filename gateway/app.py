@@ -86,6 +86,7 @@ def build(config: Config, tell: Emit, *, verbose: bool = True) -> Gateway:
             judge=judge,
             clock=fittings.clock,
             emit=emit,
+            reserved=_reserved(config, names),
         )
     )
     proxy = Proxy(
@@ -207,6 +208,12 @@ def _targets(config: Config, names: TokenNames, upstreams: dict[str, Upstream]) 
         )
         for name, upstream in configured_ones.items()
     }
+
+
+def _reserved(config: Config, names: TokenNames) -> frozenset[bytes]:
+    """Names of fields that carry something of ours, in lower case."""
+    every = {name.lower().encode() for u in settings.upstreams(config).values() for name in u.identity_headers}
+    return frozenset({names.access, names.refresh, *names.response, *every})
 
 
 async def _send(upstream: Upstream, outgoing: Outgoing) -> Response:

@@ -24,6 +24,7 @@ from gateway.core.outcomes import Outcome
 from gateway.core.tokens import AccessToken
 
 _State = Pass | Forward | Alongside | Settle | Refresh
+_ENDS = (Relay, Refuse)  # a union would be made anew each time
 
 
 class Line(Protocol):
@@ -57,7 +58,7 @@ async def drive(decision: Decision, line: Line, clock: Callable[[], float]) -> N
         GatewayError: the upstream's answer broke off after its head had gone to the client.
     """
     state: _State | Relay | Refuse = decision
-    while not isinstance(state, Relay | Refuse):
+    while not isinstance(state, _ENDS):
         try:
             state = await _step(state, line, clock)
         except GatewayError as error:

@@ -14,7 +14,7 @@ import uvicorn
 import uvloop
 from uvicorn.server import ServerState
 
-from gateway import log
+from gateway import log, runtime
 from gateway.app import build
 from gateway.config import Config
 from gateway.descriptors import client_connections, raise_limit
@@ -23,6 +23,9 @@ from gateway.events import Emit, Noticed
 from gateway.settings import listening, pools
 
 _BACKLOG = 4096
+_DOORS = 16
+"""Descriptors of each listening socket: libuv accepts one client at each in one turn of the event loop. With one
+alone, a thousand clients that come back to a busy gateway wait for seconds (docs/adr/0010)."""
 
 
 class GatewayState(ServerState):
@@ -91,8 +94,9 @@ class GatewayServer(uvicorn.Server):
         )
         tls = {"ssl": config.ssl, "ssl_handshake_timeout": self._handshake_timeout} if config.is_ssl else {}
         self.servers = [
-            await loop.create_server(protocol, sock=sock, backlog=config.backlog, **cast("Any", tls))
+            await loop.create_server(protocol, sock=door, backlog=config.backlog, **cast("Any", tls))
             for sock in sockets or []
+            for door in _doors(sock)
         ]
         self.started = True
 
@@ -100,6 +104,10 @@ class GatewayServer(uvicorn.Server):
         """Drain."""
         self._shared.draining = True
         await super().shutdown(sockets=sockets)
+
+
+def _doors(sock: socket.socket) -> list[socket.socket]:
+    return [sock, *(sock.dup() for _ in range(_DOORS - 1))]
 
 
 class _AnnouncedServer(GatewayServer):
@@ -111,6 +119,7 @@ class _AnnouncedServer(GatewayServer):
             host, port = sockets[0].getsockname()[:2]
             scheme = "https" if self.config.is_ssl else "http"
             shown = f"[{host}]" if ":" in host else host
+            runtime.settle()
             print(f"gateway: listening on {scheme}://{shown}:{port}", flush=True)  # noqa: T201
 
 
@@ -141,7 +150,7 @@ def _run(config: Config, emit: Emit) -> int:
 
 def _most_clients(config: Config, emit: Emit) -> int:
     """How many may be connected at once: what the file says, as far as the descriptors suffice (B27)."""
-    possible = client_connections(raise_limit(), pools(config))
+    possible = client_connections(raise_limit() - _DOORS, pools(config))
     wanted = config.server.max_connections
     if wanted > possible:
         remedy = f"server.max_connections is {wanted}, and {possible} fit in; raise the process's limit (ulimit -n)"

@@ -1,9 +1,13 @@
-"""A whole gateway on real sockets: the stub's authorization server and API behind it, all in this event loop."""
+"""A whole gateway on real sockets: the stub's authorization server and API behind it, all in this event loop.
+
+The first request of a gateway goes through the ASGI lane, because nothing is known yet: no token, no connection. In
+the lane ``warm`` a house has both before its test begins, so that whatever can go through the express lane does.
+"""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +17,27 @@ import httpx
 from gateway import server
 from gateway.app import Gateway, build
 from gateway.config import load
+from gateway.core.errors import GatewayError
+from gateway.core.secret import Secret
 from gateway.events import Event, Noticed, RefreshEnded, RequestEnded
 from upstream_stub.api import Api
 from upstream_stub.auth import AuthServer
 from upstream_stub.serving import Serving
 
 HOUR = 3600.0
+LANES = ("warm", "asgi")
+_LANE = "default"
+
+
+@contextmanager
+def lane(name: str) -> Iterator[None]:
+    """Of the gateways that are started inside: ``asgi``: without the express lane; ``warm``: see above."""
+    global _LANE  # noqa: PLW0603  # tests of one process run one after another
+    before, _LANE = _LANE, name
+    try:
+        yield
+    finally:
+        _LANE = before
 
 
 @dataclass
@@ -34,6 +53,8 @@ class House:
     client: httpx.AsyncClient
     """A client that keeps nothing: no cookies, no environment."""
     events: list[Event] = field(default_factory=list)
+    warm: bool = False
+    """Tokens are known from their login on."""
 
     @property
     def port(self) -> int:
@@ -41,7 +62,10 @@ class House:
 
     def login(self, user: str = "ada", *, lifetime: float | None = None) -> tuple[str, str]:
         """A new family: access token and refresh token."""
-        return self.auth.login(user, lifetime)
+        pair = self.auth.login(user, lifetime)
+        if self.warm:
+            _introduce(self.gateway, pair[0])
+        return pair
 
     def expired(self, user: str = "ada", *, ago: float = 60) -> tuple[str, str]:
         """A pair whose access token expired ``ago`` seconds ago, and whose refresh token lives."""
@@ -109,8 +133,9 @@ def toml(value: Any) -> str:
 
 
 def defaults(auth_url: str, api_url: str) -> dict[str, dict[str, Any]]:
+    express = {"express": False} if _LANE == "asgi" else {}
     return {
-        "server": {"listen": "127.0.0.1:0", "idle_timeout": "5s", "shutdown_timeout": "1s"},
+        "server": {"listen": "127.0.0.1:0", "idle_timeout": "5s", "shutdown_timeout": "1s", **express},
         "upstream": {"url": api_url},
         "auth_server": {
             "issuer": auth_url,
@@ -166,9 +191,30 @@ async def house(
                 prepare(auth_server)
             events: list[Event] = []
             async with running(path, events, environ or {}) as (gateway, url):
+                warm = _LANE == "warm"
+                if warm:
+                    await _warm_up(gateway, auth_server)
                 limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
                 async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as client:
-                    yield House(auth_server, auth_serving, stub, api_serving, gateway, url, client, events)
+                    yield House(auth_server, auth_serving, stub, api_serving, gateway, url, client, events, warm)
+
+
+async def _warm_up(gateway: Gateway, auth: AuthServer) -> None:
+    """What an hour's work leaves behind: keys, and for each upstream a connection that is at rest."""
+    await gateway.refresher._renewal._judge.judge(Secret(auth.mint()))
+    for upstream in gateway.upstreams.values():
+        pool = upstream._pool
+        for number in [*pool._lanes._lanes][:1]:
+            with suppress(GatewayError):
+                (await pool.acquire(number))._rest()
+
+
+def _introduce(gateway: Gateway, access: str) -> None:
+    """Let a token be known. With the keys at hand that takes no waiting; without them it stays unknown."""
+    judging = gateway.refresher._renewal._judge.judge(Secret(access))
+    with suppress(StopIteration):
+        judging.send(None)
+    judging.close()
 
 
 @asynccontextmanager

@@ -1,10 +1,11 @@
 """A final answer's head for the client: its bytes, and how its body will be framed (RFC 9112 §6). Pure."""
 
+from collections.abc import Iterator
 from enum import Enum
 from http import HTTPStatus
 from typing import NamedTuple
 
-from gateway.core.headers import Headers
+from gateway.core.headers import Header, Headers
 from gateway.core.shapes import shape_of
 from gateway.core.wire import field_lines
 
@@ -49,6 +50,21 @@ class AnswerFields(NamedTuple):
     """The ``Content-Length`` among them."""
     closes: bool
     """There is a ``Connection: close`` among them."""
+
+
+class Written:
+    """``headers`` of an ASGI message that are written already: our own protocol need not do it again."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: AnswerFields) -> None:
+        self.fields = fields
+
+    def __iter__(self) -> Iterator[Header]:
+        """As ASGI has them: pairs of names and values."""
+        for line in self.fields.lines.splitlines():
+            name, _, value = line.partition(b": ")
+            yield name, value
 
 
 def answer_head(status: int, headers: Headers, *, method: str, version: str, keep_alive: bool) -> AnswerHead:

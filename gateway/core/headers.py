@@ -43,6 +43,16 @@ _FOR_EVERY_RECIPIENT = frozenset(
 """No option of a connection, whatever ``Connection`` says (RFC 9110 §7.6.1): without one of these the rest of the
 message means something else (X6)."""
 
+PASSED_ON = frozenset(
+    {
+        *(b"accept", b"accept-language", b"if-modified-since", b"if-none-match", b"priority", b"range", b"referer"),
+        *(b"traceparent", b"tracestate", b"baggage", b"b3", b"sentry-trace", b"uber-trace-id", b"user-agent"),
+        *(b"x-b3-parentspanid", b"x-b3-sampled", b"x-b3-spanid", b"x-b3-traceid", b"x-cloud-trace-context"),
+        *(b"x-amzn-trace-id", b"x-datadog-parent-id", b"x-datadog-trace-id", b"x-correlation-id", b"x-request-id"),
+    }
+)
+"""Request fields that often differ between two requests, and that no rule of the gateway reads, unless configured."""
+
 _CGI_PROXY = b"proxy"
 """Becomes HTTP_PROXY in a CGI-like server, which then calls its own upstreams through it (CVE-2016-5385)."""
 

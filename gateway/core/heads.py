@@ -40,6 +40,8 @@ class Fields(NamedTuple):
     """A body was announced, be it an empty one."""
     content_length: int | None
     """None: chunked, or no body."""
+    size: int = 0
+    """Bytes, as ``Limits.header_bytes`` counts them."""
 
 
 class Head(NamedTuple):
@@ -98,20 +100,20 @@ def read_head(
 
 def read_fields(headers: Headers, version: str, limits: Limits) -> Fields:
     """What the fields of a head of HTTP ``version`` say of the message. Raises: GatewayError: it is refused."""
-    seen = _survey(headers, limits)
+    seen, size = _survey(headers, limits)
     host = _host(seen.get(b"host", []), version)
     length = _length(seen.get(b"content-length"), limits)
     chunked = _chunked(seen.get(b"transfer-encoding"), version)
     if chunked and length is not None:
         raise _bad("A body has a length or chunks, not both. Send one of them.")
-    return Fields(host, length is not None or chunked, length)
+    return Fields(host, length is not None or chunked, length, size)
 
 
 def _bad(detail: str) -> GatewayError:
     return GatewayError(errors.BAD_REQUEST.because(detail))
 
 
-def _survey(headers: Headers, limits: Limits) -> dict[bytes, list[bytes]]:
+def _survey(headers: Headers, limits: Limits) -> tuple[dict[bytes, list[bytes]], int]:
     """One walk over the fields: their size, their number, and the values of those that frame and route."""
     seen: dict[bytes, list[bytes]] = {}
     size = 4 * len(headers)
@@ -121,7 +123,7 @@ def _survey(headers: Headers, limits: Limits) -> dict[bytes, list[bytes]]:
             seen.setdefault(name, []).append(value)
     if size > limits.header_bytes or 0 < limits.header_fields < len(headers):
         raise GatewayError(errors.HEADERS_TOO_LARGE)
-    return seen
+    return seen, size
 
 
 def _split(sent: bytes, method: str) -> tuple[bytes, bytes | None]:

@@ -107,7 +107,7 @@ class Call:
         body = self._body(head, rule.policy)
         watch = Watch(cycle, self._receive, body)
         try:
-            await self._guarded(head, passage, body, watch)
+            await self._guarded(head, request.block, passage, body, watch, upgrade=reading.upgrade)
         finally:
             watch.stop()
             if self._line is not None:
@@ -115,9 +115,11 @@ class Call:
             if body is not None:
                 body.release()
 
-    async def _guarded(self, head: Head, passage: Passage, body: RequestBody | None, watch: Watch) -> None:
+    async def _guarded(
+        self, head: Head, block: Block, passage: Passage, body: RequestBody | None, watch: Watch, *, upgrade: bool
+    ) -> None:
         try:
-            await self._serve(head, passage, body)
+            await self._serve(head, block, passage, body, upgrade=upgrade)
         except asyncio.CancelledError:
             if not watch.gone:
                 self._cut_by = "gateway"
@@ -136,7 +138,9 @@ class Call:
             self._settings.emit(fault("internal_error", error, self._request_id))
             await self._fail()
 
-    async def _serve(self, head: Head, passage: Passage, body: RequestBody | None) -> None:
+    async def _serve(
+        self, head: Head, block: Block, passage: Passage, body: RequestBody | None, *, upgrade: bool
+    ) -> None:
         reception, fit, refresh = self._settings.reception, self._settings.fittings, passage.carried.refresh
         if refresh is not None:
             fit.refresher.observe(refresh)
@@ -145,9 +149,11 @@ class Call:
         decision = reception.known(passage) or await reception.judge(passage)
         arrival = Arrival(
             head=head,
+            block=block,
             passage=passage,
             body=body,
             refresh=refresh,
+            upgrade=upgrade,
             request_id=self._request_id,
             at=self._started,
             cycle=self._cycle,

@@ -1,23 +1,25 @@
 """Which fields cross the gateway with one request and its answer: the core's rules, applied to one arrival."""
 
 from functools import partial
+from itertools import compress
 from typing import Protocol
 
 from gateway.core.answers import AnswerFields, answer_fields
 from gateway.core.errors import BAD_REQUEST, GatewayError
 from gateway.core.forwarding import Peer
-from gateway.core.headers import Crossing, Header, Headers
+from gateway.core.headers import Crossing, Header, Headers, connection_options
 from gateway.core.heads import Head
 from gateway.core.hops import counted
 from gateway.core.routes import Rule
 from gateway.core.shapes import Shape, shape_of
 from gateway.core.tokens import AccessToken
 from gateway.core.websocket import SWITCHING_PROTOCOLS, Handshake
-from gateway.core.wire import FieldLines, UnwritableFields, request_lines
+from gateway.core.wire import FieldLines, UnwritableFields, field_lines, request_lines
+from gateway.edge.block import Block
 from gateway.edge.fittings import Fittings
 from gateway.edge.http_date import http_date
 from gateway.edge.passage import Passage
-from gateway.edge.upstreams import KnownHead, Response, Target
+from gateway.edge.upstreams import Received, Response, Target
 
 
 class Asked(Protocol):
@@ -91,16 +93,17 @@ def written(fields: Headers) -> FieldLines:
         raise GatewayError(BAD_REQUEST) from None
 
 
-def usual_lines(fit: Fittings, head: Head, passage: Passage) -> FieldLines:
+def usual_lines(fit: Fittings, head: Head, block: Block, passage: Passage) -> FieldLines:
     """The fields for the upstream of a request that goes there as it came; made once for its passage.
 
     Raises:
         GatewayError: they cannot be written.
     """
-    lines = passage.lines
+    lines, base = passage.lines, block.base
     if lines is None:
-        lines = passage.lines = written(request_fields(fit, head, passage, passage.own))
-    return lines
+        whole = head if base is None else head._replace(headers=base.headers)
+        lines = passage.lines = written(request_fields(fit, whole, passage, passage.own))
+    return lines if base is None else block.amended(lines)
 
 
 def answer_lines(fit: Fittings, asked: Asked, response: Response) -> AnswerFields:
@@ -109,17 +112,28 @@ def answer_lines(fit: Fittings, asked: Asked, response: Response) -> AnswerField
     Raises:
         UnwritableFields: a field cannot be written as one (P17).
     """
-    known = response.known
-    if known is None or (b"location" in known.shape.at and not asked.target.preserve_host):
+    head, target = response.received, asked.target
+    if head is None or (b"location" in head.shape.at and not target.preserve_host):
         return answer_fields(response_fields(fit, asked, response, [], None))
-    added = _added(fit, asked, response, known.shape)
-    key: tuple[KnownHead | Header, ...] = (known, *added)
-    fields = asked.target.answers.get(key)
+    added = _added(fit, asked, response, head.shape)
+    if not head.known:
+        return _kept_lines(fit, head, added)
+    key: tuple[Received | Header, ...] = (head, *added)
+    fields = target.answers.get(key)
     if fields is None:
-        crossing = Crossing(tokens=[], added=added)
-        fields = answer_fields(fit.response_filter(response.headers, response.status, crossing))
-        asked.target.answers.learn(key, fields)
+        fields = _kept_lines(fit, head, added)
+        target.answers.learn(key, fields)
     return fields
+
+
+def _kept_lines(fit: Fittings, head: Received, added: Headers) -> AnswerFields:
+    options = connection_options([head.lines[at][_OPTIONS_AT:] for at in head.shape.at.get(b"connection", ())])
+    lines = list(compress(head.lines, fit.response_filter.mask(head.shape, options, head.status)))
+    lines.append(field_lines(added))
+    return AnswerFields(b"\r\n".join(lines), head.length, closes=False)
+
+
+_OPTIONS_AT = len(b"connection: ")
 
 
 def _added(fit: Fittings, asked: Asked, response: Response, shape: Shape) -> Headers:

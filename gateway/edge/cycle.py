@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from gateway.core.answers import STATUS_LINES, AnswerFields, Framing, answer_fields, written_head
+from gateway.core.answers import STATUS_LINES, AnswerFields, Framing, Written, answer_fields, written_head
 from gateway.core.errors import ClientGone, Problem
 from gateway.core.headers import Headers
 from gateway.core.wire import field_lines
@@ -161,7 +161,9 @@ class Cycle:
             if self.transport.write_paused and not self.answered:
                 await self.transport.drain()  # before the next piece is fetched: each one costs memory (D4)
         elif kind == "http.response.start" and not self.started:
-            self.transport.write(self.open(message["status"], answer_fields(message.get("headers", []))))
+            headers = message.get("headers", [])
+            fields = headers.fields if isinstance(headers, Written) else answer_fields(headers)
+            self.transport.write(self.open(message["status"], fields))
         else:
             raise ValueError(kind)
 

@@ -71,11 +71,15 @@ class Lane:
             passage = self._admit(express, cycle)
             if passage is None:
                 return False
-            rule = passage.rule
+            rule, block, lines = passage.rule, cycle.block, passage.lines
+            if lines is None:
+                lines = usual_lines(express.fit, express.reception.head(cycle), block, passage)
+            elif block.base is not None:
+                lines = block.amended(lines)
             response = passage.target.begin(
                 cycle.method.encode(),
                 passage.target.target(cycle.target, rule),
-                passage.lines or usual_lines(express.fit, express.reception.head(cycle), passage),
+                lines,
                 lane=rule.lane,
                 response_timeout=rule.response_timeout,
             )
@@ -93,9 +97,10 @@ class Lane:
     def _admit(self, express: Express, cycle: Cycle) -> Passage | None:
         """The request's way, if it is plain. Raises: GatewayError: it is to be refused."""
         reception, target = express.reception, cycle.target
-        reading = cycle.block.reading
+        block = cycle.block
+        reading = block.reading or reception.remembered(block)
         if reading is None:
-            reading = reception.read(cycle.block, reception.head(cycle).fields, cycle.place)
+            reading = reception.read(block, reception.head(cycle).fields, cycle.place)
         path = target.partition(b"?")[0]
         # An escape may hide the prefix of our own endpoints. Not "/": an absolute form, whose host is another.
         if not reading.plain or cycle.method == "OPTIONS" or b"%" in path or path.startswith(express.prefix):

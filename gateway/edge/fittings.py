@@ -8,6 +8,7 @@ from gateway.core.headers import ResponseFilter
 from gateway.core.heads import Head
 from gateway.core.hops import Via
 from gateway.core.secret import Secret
+from gateway.edge.block import Block
 from gateway.edge.body import RequestBody
 from gateway.edge.cors import Cors
 from gateway.edge.cycle import Cycle
@@ -41,9 +42,13 @@ class Arrival:
     """One request, read and matched. Nobody changes it; frozen it would cost twice as much to make."""
 
     head: Head
+    block: Block
+    """Its fields."""
     passage: Passage
     body: RequestBody | None
     refresh: Secret | None
+    upgrade: bool
+    """It asks for another protocol."""
     request_id: str
     at: float
     """Monotonic seconds: when the request arrived."""

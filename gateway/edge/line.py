@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, cast
 
+from gateway.core.answers import Written
 from gateway.core.credentials import Presenter
 from gateway.core.errors import EXPIRED_TOKEN, GatewayError, Problem
-from gateway.core.headers import Headers, is_event_stream, is_invalid_token, values
+from gateway.core.headers import Header, Headers, is_event_stream, is_invalid_token, values
 from gateway.core.lifecycle import Refresh, Settle, UpstreamAnswer
 from gateway.core.methods import IDEMPOTENT
 from gateway.core.outcomes import Cause, Failed, Outcome, Renewed
@@ -15,7 +16,7 @@ from gateway.core.policy import OnOpenStream
 from gateway.core.tokens import AccessToken, patience
 from gateway.core.websocket import SWITCHING_PROTOCOLS, Handshake, TunnelEnd
 from gateway.core.wire import FieldLines
-from gateway.edge.crossing import request_fields, response_fields, usual_lines, written
+from gateway.edge.crossing import answer_lines, request_fields, response_fields, usual_lines, written
 from gateway.edge.fittings import Arrival, Fittings
 from gateway.edge.ports import Ticket
 from gateway.edge.upgrade import Upgrade
@@ -100,11 +101,13 @@ class ProxyLine:
     def _fields(self, token: AccessToken | None) -> FieldLines:
         fit, head, passage = self._fit, self._arrival.head, self._arrival.passage
         if token is passage.own and self._ticket is None and self._upgrade is None:
-            return usual_lines(fit, head, passage)
+            return usual_lines(fit, head, self._arrival.block, passage)
         refreshing = self._ticket is not None
         return written(request_fields(fit, head, passage, token, handshake=self._handshake, refreshing=refreshing))
 
     def _upgrading(self) -> Upgrade | None:
+        if not self._arrival.upgrade:
+            return None
         if self._upgrade is None:
             arrival = self._arrival
             lane = arrival.passage.rule.lane
@@ -151,17 +154,24 @@ class ProxyLine:
         if response is None:
             raise RuntimeError("there is no answer to relay")
         self.status, self.problem = response.status, None
-        headers = response_fields(self._fit, self._arrival.passage, response, self._tokens, self._handshake)
-        headers += self._closing()
-        if self._upgrade is not None and response.status == SWITCHING_PROTOCOLS:
-            self.tunnel = await self._upgrade.tunnel(response, headers, self._lifetime())
-            return
-        await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
+        upgrade, closing = self._upgrade, self._closing()
+        if upgrade is not None or self._tokens or closing:
+            passage = self._arrival.passage
+            headers = response_fields(self._fit, passage, response, self._tokens, self._handshake) + closing
+            if upgrade is not None and response.status == SWITCHING_PROTOCOLS:
+                self.tunnel = await upgrade.tunnel(response, headers, self._lifetime())
+                return
+            await self._begin(response.status, headers)
+        else:
+            await self._begin(response.status, Written(answer_lines(self._fit, self._arrival.passage, response)))
         lifetime = self._lifetime()
         if lifetime is not None and is_event_stream(response.headers):
             await self._copy_within(lifetime, response)
         else:
             await self._copy(response)
+
+    async def _begin(self, status: int, headers: Iterable[Header]) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _copy_within(self, lifetime: float, response: Response) -> None:
         try:
@@ -196,7 +206,7 @@ class ProxyLine:
         if self._tokens:
             headers += [(b"vary", fit.vary), *self._tokens]
         headers += self._closing()
-        await self._send({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await self._begin(problem.status, headers)
         await self._send({"type": "http.response.body", "body": body})
 
     def close(self) -> None:

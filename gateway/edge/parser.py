@@ -151,9 +151,11 @@ class RequestParser:
         repeated = self.block.repeated(data, self._limits.target_bytes)
         if repeated is None:
             return False
-        self.method, self.target = repeated
+        known = self.block
+        self.method, self.target, self.block = repeated
         self._sink_request(self)
         self._sink_end()
+        self.block = known
         return True
 
     def _look_back(self, data: bytes, *, boundary: bool) -> None:

@@ -67,7 +67,7 @@ class Passage:
 class Reading:
     """What a head's fields say, whatever request line stands before them."""
 
-    __slots__ = ("carried", "fields", "loops", "origin", "passages", "peer", "plain", "preflight")
+    __slots__ = ("carried", "fields", "loops", "origin", "passages", "peer", "plain", "preflight", "upgrade")
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Reading:
         origin: bytes | None,
         preflight: bool,
         loops: bool,
-        plain: bool,
+        upgrade: bool,
     ) -> None:
         self.fields = fields
         self.carried = carried
@@ -90,7 +90,9 @@ class Reading:
         """With ``OPTIONS``, a CORS preflight."""
         self.loops = loops
         """The request has been through this gateway already."""
-        self.plain = plain
+        self.upgrade = upgrade
+        """Another protocol is asked for."""
+        self.plain = not (loops or upgrade or fields.has_body)
         """No body comes, no other protocol is asked for, and no loop is to be broken."""
         self.passages: dict[int, Passage] = {}
         """By the rule, which lives as long as the gateway."""

@@ -186,9 +186,7 @@ class Pipeline:
 
     def apply(self, cycle: Cycle) -> None:
         """Let the application answer."""
-        task = self._loop.create_task(self._run(cycle, http_scope(cycle)))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(self._loop.create_task(self._run(cycle, http_scope(cycle))))
 
     async def _run(self, cycle: Cycle, scope: dict[str, Any]) -> None:
         if self._transport.write_paused:  # the answers before this one are not read: ask for no more (D4)
@@ -200,6 +198,7 @@ class Pipeline:
             pass
         finally:
             cycle.drop()
+            self.tasks.discard(asyncio.current_task())  # a callback for its end would cost a turn of the loop
         if cycle.answered or cycle.lost:
             return
         if cycle.started:

@@ -11,7 +11,7 @@ from typing import Protocol
 from gateway.core.cors import origin_of
 from gateway.core.credentials import Carried
 from gateway.core.forwarding import Forwarding
-from gateway.core.headers import Headers, is_preflight
+from gateway.core.headers import PASSED_ON, Headers, is_preflight
 from gateway.core.heads import Fields, Head, Limits, read_head
 from gateway.core.hops import Via
 from gateway.core.lifecycle import Absent, Arrived, Decision, Presented
@@ -47,6 +47,8 @@ class Desk:
     clock: Callable[[], float]
     """Unix seconds."""
     emit: Emit
+    reserved: frozenset[bytes]
+    """Names of fields that something of this gateway's configuration is about."""
 
 
 class Request(Protocol):
@@ -73,25 +75,44 @@ class Reception:
         self._warned = False
         self.find = desk.router.find
         names = desk.credentials.names
+        self._unread = PASSED_ON - desk.reserved
         self._told = frozenset({b"via", b"origin", b"upgrade", names.access, names.refresh})
 
     def head(self, request: Request) -> Head:
         """A request's checked head. Raises: GatewayError: it is refused."""
         block = request.block
-        reading: Reading | None = block.reading
+        reading = self.remembered(block)
         known = None if reading is None else reading.fields
         return read_head(request.method, request.target, request.version, block.headers, self._limits, fields=known)
 
     def read(self, block: Block, fields: Fields, place: Place) -> Reading:
         """What the fields of a head say to us, of a client at ``place``."""
-        reading: Reading | None = block.reading
+        reading = self.remembered(block)
         if reading is None:
             reading = block.reading = self._read(block.headers, fields, place)
         return reading
 
+    def remembered(self, block: Block) -> Reading | None:
+        """What was read of these fields, or of such as differ from them in nothing that we read."""
+        reading: Reading | None = block.reading
+        if reading is None and block.base is not None:
+            reading = block.base.reading
+            if reading is None or not self._alike(block, reading):
+                block.base = None  # on its own from here on
+                return None
+            block.reading = reading
+        return reading
+
+    def _alike(self, block: Block, reading: Reading) -> bool:
+        size = reading.fields.size
+        for name, before, value in block.changes:
+            if name not in self._unread:
+                return False
+            size += len(value) - len(before)
+        return size <= self._limits.header_bytes
+
     def _read(self, headers: Headers, fields: Fields, place: Place) -> Reading:
         told = [h for h in headers if h[0] in self._told]
-        loops = self._via.loops(told)
         peer = self._forwarding.read(headers, place.address, place.scheme, fields.host)
         if peer.spoke_untrusted:
             self._warn()
@@ -101,8 +122,8 @@ class Reception:
             peer,
             origin=origin_of(told),
             preflight=is_preflight("OPTIONS", headers),
-            loops=loops,
-            plain=not loops and not fields.has_body and not any(n == b"upgrade" for n, _ in told),
+            loops=self._via.loops(told),
+            upgrade=any(n == b"upgrade" for n, _ in told),
         )
 
     def _warn(self) -> None:

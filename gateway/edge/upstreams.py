@@ -18,20 +18,42 @@ from gateway.edge.body import RequestBody
 _ANSWERS = 256
 
 
-class KnownHead(Protocol):
-    """A head that has come before, to the byte; while it is remembered, the same object."""
+class Received(Protocol):
+    """An answer's head, as it was received."""
+
+    @property
+    def status(self) -> int:
+        """200 to 599, or 101."""
+
+    @property
+    def version(self) -> str:
+        """Of HTTP: ``1.1`` or ``1.0``."""
 
     @property
     def shape(self) -> Shape:
-        """Its names."""
+        """The names of its fields."""
+
+    @property
+    def headers(self) -> Headers:
+        """The fields, as the upstream sent them. Not to be changed."""
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The fields as ``core.wire`` writes them, line by line, without the ends. Not to be changed."""
+
+    @property
+    def length(self) -> int | None:
+        """The ``Content-Length``."""
+
+    @property
+    def known(self) -> bool:
+        """It is remembered: the next head that is equal to it, to the byte, is this object."""
 
 
 class Response(Protocol):
     """One answer of an upstream."""
 
     status: int
-    http_version: str
-    """``1.1`` or ``1.0``."""
     error: Exception | None
     """What ended it before it was complete."""
     on_news: Callable[[], None] | None
@@ -46,8 +68,12 @@ class Response(Protocol):
         """As the upstream sent them. Not to be changed."""
 
     @property
-    def known(self) -> KnownHead | None:
-        """The head, where it is remembered: with the same status and headers as before."""
+    def http_version(self) -> str:
+        """``1.1`` or ``1.0``."""
+
+    @property
+    def received(self) -> Received | None:
+        """The head, once it is here."""
 
     @property
     def stale(self) -> bool:
@@ -133,7 +159,7 @@ class Target:
     preserve_host: bool = True
     identity: Mapping[bytes, str] = field(default_factory=dict)
     """Header name (lower case) to the verified claim that it carries."""
-    answers: Learnt[tuple[KnownHead | Header, ...], AnswerFields] = field(
+    answers: Learnt[tuple[Received | Header, ...], AnswerFields] = field(
         default_factory=lambda: Learnt(_ANSWERS), repr=False, compare=False
     )
     """By a known head and what was added to it: what the client got."""

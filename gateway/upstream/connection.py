@@ -9,7 +9,7 @@ from gateway.core.errors import UpstreamProtocolError, UpstreamTimeout, Upstream
 from gateway.deadline import Deadline
 from gateway.duplex import Duplex
 from gateway.upstream.body import BodySource, Upload, WriteGate
-from gateway.upstream.heads import BODILESS, KnownHead
+from gateway.upstream.heads import BODILESS, ResponseHead
 from gateway.upstream.lanes import Lane
 from gateway.upstream.parser import ResponseParser
 from gateway.upstream.ports import Owner, StaleConnection, Unconnected
@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._settings = settings
         self._loop = loop
-        self._parser = ResponseParser(settings.max_head_bytes)
+        self._parser = ResponseParser(settings.max_head_bytes, owner.heads)
         self.transport: asyncio.Transport = Unconnected()
         self._response: UpstreamResponse | None = None
         self._upload: Upload | None = None
@@ -239,15 +239,15 @@ class Connection(asyncio.Protocol):
 
     def _receive_first(self, response: UpstreamResponse, data: bytes) -> None:
         head = self._owner.heads.look(data)
-        if isinstance(head, KnownHead):
+        if isinstance(head, ResponseHead):
             self._receive_known(response, head, data)
             return
         self._stage = _PARSING
-        self._parser.begin(response.chunks, for_head=self._for_head, upgrade=self._upgrade)
-        self._parse(response, data, head)
+        self._parser.begin(response.chunks, for_head=self._for_head, upgrade=self._upgrade, first=head)
+        self._parse(response, data)
 
-    def _receive_known(self, response: UpstreamResponse, head: KnownHead, data: bytes) -> None:
-        response.known, response.headers, response.status = head, head.headers, head.status
+    def _receive_known(self, response: UpstreamResponse, head: ResponseHead, data: bytes) -> None:
+        response.received, response.status = head, head.status
         size = head.size
         if head.length and not self._for_head and head.status not in BODILESS:
             size += head.length
@@ -270,36 +270,34 @@ class Connection(asyncio.Protocol):
         else:
             self._finish(response, persists=self._persists and not left)
 
-    def _parse(self, response: UpstreamResponse, data: bytes, head: bytes = b"") -> None:
-        """``head``: which ``data`` begins with, where all of it is here."""
+    def _parse(self, response: UpstreamResponse, data: bytes) -> None:
         parser = self._parser
         try:
             parser.feed(data)
         except UpstreamProtocolError:
             self._fail(UpstreamProtocolError())  # another: this one holds on to the call that it came from
             return
-        if not parser.ready:
+        head = parser.head
+        if head is None:
             return
         if not response.status:
-            self._meet(response, parser, head)
+            self._meet(response, head)
         if parser.complete:
-            self._finish(response, persists=parser.keep_alive and not parser.surplus)
+            self._finish(response, persists=head.persists and not parser.surplus)
             return
         self._news(response, len(data))
         if parser.switched and self._response is response:
             self._pause()
 
-    def _meet(self, response: UpstreamResponse, parser: ResponseParser, head: bytes) -> None:
-        response.http_version, response.headers = parser.version, parser.headers
-        response.status = parser.status
-        if self._for_head or parser.switched:
-            return
-        if head and not parser.interim:
-            response.known = self._owner.heads.learn(head, parser)
-        if parser.length is not None and not parser.complete:
+    def _meet(self, response: UpstreamResponse, head: ResponseHead) -> None:
+        parser = self._parser
+        response.received, response.status = head, head.status
+        if parser.first and not parser.interim and not self._for_head:
+            self._owner.heads.learn(parser.first, head)
+        if head.length is not None and not parser.complete and not parser.switched:
             parser.leave()
-            self._stage, self._persists = _COUNTING, parser.keep_alive
-            self._left = parser.length - sum(map(len, response.chunks))
+            self._stage, self._persists = _COUNTING, head.persists
+            self._left = head.length - sum(map(len, response.chunks))
 
     def _news(self, response: UpstreamResponse, size: int) -> None:
         self.deadline.clear()
@@ -336,7 +334,7 @@ class Connection(asyncio.Protocol):
                 self.data_received(data)
         self._broke_off()
         self._owner.lost(self)
-        if not (self._response and self._parser.switched):
+        if self._response is None:  # else it was a 101, and ``switch`` may still come
             self._release()
 
     def _broke_off(self) -> None:

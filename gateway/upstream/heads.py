@@ -1,77 +1,128 @@
-"""Response heads that have come before, to the byte: what the parser found in them still holds.
+"""Heads of responses (RFC 9112 §4, §5): read once the parser has accepted them, and known when they come again.
 
-An API's answers to the same question often begin with the same head, if they come within one second; to parse it
-is the larger part of reading a small answer. Here a head that the parser has accepted is remembered whole. Only
-what holds whatever was asked and whatever follows: HTTP/1.1, one message, a length or no body at all.
+The lines of an API's answers are few: Server, Date, Content-Type, CORS, and one or two that differ. Each line is
+looked at when it first comes. A whole head that has come before, to the byte, is not parsed again: within one
+second, the answers to the same question often begin with the same head.
 """
 
 from gateway.core.bounded import Learnt
+from gateway.core.errors import UpstreamProtocolError
 from gateway.core.headers import Headers
-from gateway.core.shapes import Shape
-from gateway.upstream.parser import ResponseParser
+from gateway.core.shapes import Shape, shape_of
+from gateway.core.wire import TEXT, TOKEN
 
-_MOST = 256
-_LONGEST = 2048
-"""Bytes of a head that is remembered (D6)."""
-_NEVER = (b"transfer-encoding", b"upgrade", b"set-cookie")
-"""Framed otherwise, another protocol's, or somebody's secret, which would be another's each time."""
+_HEADS = 256
+_LONGEST_HEAD = 2048
+_LINES = 1024
+_LONGEST_LINE = 512
+"""Bytes, like the one before: what is longer is read anew each time (D6)."""
+_SECRET = b"set-cookie"
+"""Not remembered: it is somebody's, and another each time."""
+_OTHERWISE = (b"transfer-encoding", b"upgrade", _SECRET)
+"""A head with one of these is not remembered: it says more than a length."""
 
 BODILESS = (204, 304)
 """RFC 9112 §6.3."""
 
 
-class KnownHead:
-    """A head, and what it means."""
+class ResponseHead:
+    """One head, or several that are equal to the byte."""
 
-    __slots__ = ("data", "headers", "length", "persists", "shape", "size", "status")
+    __slots__ = ("_headers", "known", "length", "lines", "persists", "shape", "size", "status", "version")
 
-    def __init__(
-        self, data: bytes, status: int, headers: Headers, shape: Shape, length: int | None, *, persists: bool
-    ) -> None:
-        self.data = data
-        """All of it, from the status line to the empty one."""
-        self.size = len(data)
+    def __init__(self, status: int, version: str, shape: Shape, lines: list[bytes]) -> None:
         self.status = status
-        self.headers = headers
+        self.version = version
+        """``1.1`` or ``1.0``."""
         self.shape = shape
-        self.length = length
-        """The ``Content-Length``; None only where there can be no body."""
-        self.persists = persists
+        self.lines = lines
+        """The fields, one for each name of ``shape``, as ``core.wire`` would write them."""
+        at = shape.at.get(b"content-length")
+        self.length = int(lines[at[0]][_LENGTH_AT:]) if at else None
+        """The ``Content-Length``: the parser refuses all but one number."""
+        self.persists = False
         """The upstream would keep the connection (RFC 9112 §9.3)."""
+        self.size = 0
+        """Bytes, from the status line to the empty one, of a head that is ``known``."""
+        self.known = False
+        """It is remembered: the next one that is equal to it is this object."""
+        self._headers: Headers | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The fields as pairs."""
+        if self._headers is None:
+            named = zip(self.shape.names, self.lines, strict=True)
+            self._headers = [(name, line[len(name) + 2 :]) for name, line in named]
+        return self._headers
 
 
-class KnownHeads:
+_LENGTH_AT = len(b"content-length: ")
+
+
+class Heads:
     """Those of one upstream."""
 
     def __init__(self) -> None:
-        self._heads: Learnt[bytes, KnownHead] = Learnt(_MOST)
-        self._last: KnownHead | None = None
+        self._heads: Learnt[bytes, ResponseHead] = Learnt(_HEADS)
+        self._names: Learnt[bytes, bytes] = Learnt(_LINES)
+        """By line."""
+        self._last: tuple[bytes, ResponseHead | None] = (b"\0", None)
 
-    def look(self, data: bytes) -> KnownHead | bytes:
-        """What ``data`` begins with: a known head, or the bytes of one to ``learn``; empty: of neither."""
-        last = self._last
-        if last is not None and data.startswith(last.data):
-            return last
-        end = data.find(b"\r\n\r\n", 0, _LONGEST) + 4
+    def look(self, data: bytes) -> ResponseHead | bytes:
+        """What ``data`` begins with: a known head, or all the bytes of one; empty: of none."""
+        start, head = self._last
+        if head is not None and data.startswith(start):
+            return head
+        end = data.find(b"\r\n\r\n", 0, _LONGEST_HEAD) + 4
         if end < 4 or not data.startswith(b"HTTP/1.1 "):  # noqa: PLR2004
             return b""
-        data = data[:end]
-        known = self._heads.get(data)
-        if known is None:
-            return data
-        self._last = known
-        return known
+        start = data[:end]
+        head = self._heads.get(start)
+        if head is None:
+            return start
+        self._last = start, head
+        return head
 
-    def learn(self, data: bytes, parser: ResponseParser) -> KnownHead | None:
-        """``parser`` has read ``data`` as the head of a final response, and nothing before it; not one to HEAD.
+    def learn(self, data: bytes, head: ResponseHead) -> None:
+        """``data`` was read as ``head``, if that means the same whatever came before and was asked for."""
+        if head.length is None and head.status not in BODILESS:
+            return
+        at = head.shape.at
+        if not (_OTHERWISE[0] in at or _OTHERWISE[1] in at or _OTHERWISE[2] in at):
+            head.known, head.size = True, len(data)
+            self._heads.learn(data, head)
 
-        None: it is not to be remembered.
+    def read(self, status: int, text: bytes) -> ResponseHead:
+        """A head that llhttp has accepted, from its status line to before the empty one.
+
+        Raises:
+            UpstreamProtocolError: another version, or a line that must not be passed on.
         """
-        shape, at = parser.shape, parser.shape.at
-        if parser.length is None and parser.status not in BODILESS:
-            return None
-        if any(name in at for name in _NEVER) or data.count(b"\r\n") != len(shape.names) + 2:
-            return None
-        known = KnownHead(data, parser.status, parser.headers, shape, parser.length, persists=parser.keep_alive)
-        self._heads.learn(data, known)
-        return known
+        version = _VERSIONS.get(text[:9])
+        if version is None:
+            raise UpstreamProtocolError
+        lines = text.split(b"\r\n")
+        del lines[0]
+        known, names = self._names, []
+        for place, line in enumerate(lines):
+            names.append(known.get(line) or self._learn(lines, place))
+        shape = shape_of(tuple(names))
+        return ResponseHead(status, version, shape, lines)
+
+    def _learn(self, lines: list[bytes], place: int) -> bytes:
+        """The name of a line, which is made what ``core.wire`` would write."""
+        line = lines[place]
+        name, colon, value = line.partition(b":")
+        value = value.strip(b" \t")
+        if not colon or not name or name.translate(None, TOKEN) or value.translate(None, TEXT):
+            raise UpstreamProtocolError
+        written = name + b": " + value
+        if written != line:
+            lines[place] = written
+        elif len(line) <= _LONGEST_LINE and name.lower() != _SECRET:
+            self._names.learn(line, name)
+        return name
+
+
+_VERSIONS = {b"HTTP/1.1 ": "1.1", b"HTTP/1.0 ": "1.0"}

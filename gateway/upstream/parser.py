@@ -6,16 +6,13 @@ through is refused here: other protocols and versions, status codes outside 100-
 than one ``chunked``, a 101 that was not asked for, heads and trailers without end. Trailers are dropped (P5).
 """
 
-from collections.abc import Sequence
-
 import httptools
 
 from gateway.core.errors import UpstreamProtocolError
-from gateway.core.headers import Header, Headers, tokens, values
-from gateway.core.shapes import shape_of
+from gateway.core.headers import connection_options
 from gateway.core.websocket import SWITCHING_PROTOCOLS
+from gateway.upstream.heads import Heads, ResponseHead
 
-_BLANK = 0x20
 _NOBODYS = httptools.HttpResponseParser(None)
 _MAX_INTERIM = 16
 """Interim responses before a final one; a server that sends more is only keeping us busy."""
@@ -25,58 +22,61 @@ class ResponseParser:
     """Reads the responses on one connection, one after another; ``begin`` before each."""
 
     __slots__ = (
+        "_at",
         "_body",
-        "_fields",
         "_for_head",
         "_head_end",
+        "_heads",
         "_http",
         "_max_head_bytes",
-        "_received",
+        "_raw",
         "_room",
         "_silent",
         "_spent",
         "_upgrade",
         "complete",
-        "headers",
+        "first",
+        "head",
         "interim",
-        "keep_alive",
         "leftover",
-        "length",
-        "ready",
-        "shape",
-        "status",
+        "started",
         "surplus",
         "switched",
-        "version",
     )
 
-    def __init__(self, max_head_bytes: int) -> None:
+    def __init__(self, max_head_bytes: int, heads: Heads) -> None:
         self._max_head_bytes = max_head_bytes
+        self._heads = heads
         self._spent = False
         self._http = httptools.HttpResponseParser(self)
-        self.headers: Headers = []
-        self._fields = self.headers
-        """Where fields go: of a head, to ``headers``."""
 
-    def begin(self, body: list[bytes], *, for_head: bool = False, upgrade: bool = False) -> None:
+    def begin(
+        self, body: list[bytes], *, for_head: bool = False, upgrade: bool = False, first: bytes = b""
+    ) -> None:
         """Expect a response to the next request; its body's pieces are appended to ``body``.
 
         With ``upgrade`` it may be a 101, after which HTTP has ended on this connection: ``switched``.
         A response to HEAD ends with its head, whatever its fields say (RFC 9112 §6.3). llhttp cannot be told,
         so that its state is of no use afterwards: the next response gets a parser of its own.
+        ``first``: what the first data begin with, up to and with the first empty line, if that is known.
         """
         if self._spent:
             self._http = httptools.HttpResponseParser(self)
         self._spent = self._for_head = for_head
         self._upgrade = upgrade
+        self.first = first
         self._body = [] if for_head else body
         self._head_end = b""
         self._room = self._max_head_bytes
-        self._received = 0
+        self._raw: bytes | bytearray = b""
+        """What came, up to the end of the final head."""
+        self._at = 0
+        """Where in it the present head begins."""
         self.interim = 0
         """Responses before the final one."""
-        self.ready = False
-        """``status``, ``version``, ``headers``, their ``shape`` and ``length`` are those of the final response."""
+        self.head: ResponseHead | None = None
+        """Of the final response."""
+        self.started = False
         self.complete = False
         self.surplus = False
         """Bytes came after the end of the response: the connection must not be used again."""
@@ -84,8 +84,6 @@ class ResponseParser:
         """It was a 101: what follows is no HTTP."""
         self.leftover = b""
         """What followed it already."""
-        self.length: int | None = None
-        """The ``Content-Length``."""
 
     def leave(self) -> None:
         """The rest of the body is somebody else's to count."""
@@ -104,9 +102,12 @@ class ResponseParser:
         if self.switched:
             self.leftover += data
             return
-        if not self._received and data[0] not in b"H\r\n":  # llhttp also speaks RTSP and ICE
-            raise UpstreamProtocolError
-        self._received += len(data)
+        if not self.started:
+            self.started = True
+            if data[0] not in b"H\r\n":  # llhttp also speaks RTSP and ICE
+                raise UpstreamProtocolError
+        if self.head is None:
+            self._raw = bytearray(self._raw) + data if self._raw else data
         self._silent = True
         try:
             self._http.feed_data(data)
@@ -123,13 +124,10 @@ class ResponseParser:
 
     def eof(self) -> bool:
         """The upstream closed: is the response complete? A body without any framing is (RFC 9112 §6.3)."""
-        if self.ready and not self.switched and self._delimited_by_close:
-            self.complete = True
+        head = self.head
+        if head is not None and head.length is None and b"transfer-encoding" not in head.shape.at:
+            self.complete = not self.switched
         return self.complete
-
-    @property
-    def _delimited_by_close(self) -> bool:
-        return self.length is None and b"transfer-encoding" not in self.shape.at
 
     def _charge(self, size: int) -> None:
         """Bytes that are no body (half a head, trailers, chunk extensions) are allowed up to a head's size."""
@@ -148,24 +146,17 @@ class ResponseParser:
         """The first byte of a response, interim ones included."""
         if self.complete:
             raise UpstreamProtocolError
-        self.headers = self._fields = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One field, of the head or of the trailers."""
-        if not value or value[-1] <= _BLANK:  # llhttp leaves the blanks at a value's end
-            value = value.rstrip(b" \t")
-        self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The empty line."""
         http = self._http
-        status, version, headers = http.get_status_code(), http.get_http_version(), self.headers
-        shape = self.shape = shape_of(tuple([name for name, _ in headers]))
-        if self._received > self._max_head_bytes:
-            check_size(headers, self._max_head_bytes)
-        check_head(status, version, shape.values(headers, b"transfer-encoding"))
+        status = http.get_status_code()
+        if not 100 <= status <= 599:  # noqa: PLR2004
+            raise UpstreamProtocolError
+        head = self._heads.read(status, self._text())
+        self._check_coding(head)
         if status == SWITCHING_PROTOCOLS:
-            if not self._upgrade or not http.should_upgrade() or version != "1.1":
+            if not self._upgrade or not http.should_upgrade() or head.version != "1.1":
                 raise UpstreamProtocolError
             self.switched = True
         elif status < 200:  # noqa: PLR2004  # the class of interim responses (RFC 9110 §15.2)
@@ -173,16 +164,36 @@ class ResponseParser:
             if self.interim > _MAX_INTERIM:
                 raise UpstreamProtocolError
             return
-        self.status, self.version, self.ready, self._silent = status, version, True, False
-        self._fields = []  # of the trailers: dropped
-        lengths = shape.values(headers, b"content-length")
-        if lengths:
-            self.length = int(lengths[0])  # llhttp refuses all but one number
+        self.head, self._raw, self._silent = head, b"", False
         if self._for_head:
             self.complete = True
-            self.keep_alive = _persists(version, headers)
+            head.persists = _persists(head)
         else:
-            self.keep_alive = http.should_keep_alive()
+            head.persists = http.should_keep_alive()
+
+    def _text(self) -> bytes:
+        """The head that has just been completed, without its empty line."""
+        if self.first and not self._at:
+            text = self.first[:-4]
+        else:
+            at = self._at
+            while self._raw[at] in b"\r\n":
+                at += 1
+            text = bytes(self._raw[at : self._raw.index(b"\r\n\r\n", at)])
+            self._at = at
+        self._at += len(text) + 4
+        if len(text) > self._max_head_bytes:
+            raise UpstreamProtocolError
+        return text
+
+    @staticmethod
+    def _check_coding(head: ResponseHead) -> None:
+        """We sent no TE: nothing but one "chunked" may have been applied. HTTP/1.0 has none (RFC 9112 §6.1)."""
+        at = head.shape.at.get(b"transfer-encoding")
+        if at is None:
+            return
+        if len(at) > 1 or head.version == "1.0" or head.lines[at[0]].lower() != b"transfer-encoding: chunked":
+            raise UpstreamProtocolError
 
     def on_body(self, data: bytes) -> None:
         """Content, without its chunks' framing."""
@@ -191,31 +202,15 @@ class ResponseParser:
 
     def on_message_complete(self) -> None:
         """The end of a response, interim ones included."""
-        if self.complete and values(self.headers, b"transfer-encoding"):
+        head = self.head
+        if head is None:
+            return
+        if self.complete and b"transfer-encoding" in head.shape.at:
             self.surplus = True  # a last chunk after the head that ended the answer to HEAD
-        self.complete = self.ready and not self.switched
+        self.complete = not self.switched
 
 
-def check_head(status: int, version: str, codings: Sequence[bytes]) -> None:
-    """What llhttp does not refuse in a response head.
-
-    Raises:
-        UpstreamProtocolError: an impossible status or version, or a transfer coding that we cannot take off.
-    """
-    if not 100 <= status <= 599 or version not in ("1.1", "1.0"):  # noqa: PLR2004
-        raise UpstreamProtocolError
-    # We sent no TE, so nothing but one "chunked" may have been applied; HTTP/1.0 has none (RFC 9112 §6.1).
-    if codings and (len(codings) > 1 or codings[0].strip().lower() != b"chunked" or version == "1.0"):
-        raise UpstreamProtocolError
-
-
-def check_size(headers: Sequence[Header], max_bytes: int) -> None:
-    """Raises: UpstreamProtocolError: there are more than ``max_bytes`` of fields."""
-    if sum(len(name) + len(value) + 4 for name, value in headers) > max_bytes:
-        raise UpstreamProtocolError
-
-
-def _persists(version: str, headers: Sequence[Header]) -> bool:
+def _persists(head: ResponseHead) -> bool:
     """RFC 9112 §9.3, for the one answer where llhttp's own judgement counts a body that is not there."""
-    options = tokens(headers, b"connection")
-    return b"close" not in options and (version == "1.1" or b"keep-alive" in options)
+    options = connection_options(head.shape.values(head.headers, b"connection"))
+    return b"close" not in options and (head.version == "1.1" or b"keep-alive" in options)

@@ -11,7 +11,7 @@ from gateway.core.errors import Overloaded, UpstreamUnreachable
 from gateway.upstream.body import Upload
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import dial
-from gateway.upstream.heads import KnownHeads
+from gateway.upstream.heads import Heads
 from gateway.upstream.lanes import Lane, Lanes
 from gateway.upstream.names import Names
 from gateway.upstream.settings import UpstreamSettings
@@ -28,7 +28,7 @@ class Pool:
         self._names = Names(settings.host, settings.port)
         self._idle: dict[Connection, None] = {}  # used as a stack that also forgets from its middle
         self._lanes: Lanes[_Handed] = Lanes(settings.max_connections, settings.max_waiting, settings.lanes)
-        self.heads = KnownHeads()
+        self.heads = Heads()
         self._sockets: set[Connection] = set()
         self._uploads: set[asyncio.Task[None]] = set()
         self._closing = False

@@ -8,7 +8,7 @@ from gateway.core.errors import UpstreamUnreachable
 if TYPE_CHECKING:
     from gateway.upstream.body import Upload
     from gateway.upstream.connection import Connection
-    from gateway.upstream.heads import KnownHeads
+    from gateway.upstream.heads import Heads
 
 
 class StaleConnection(UpstreamUnreachable):
@@ -18,7 +18,7 @@ class StaleConnection(UpstreamUnreachable):
 class Owner(Protocol):
     """The pool, as its connections see it."""
 
-    heads: "KnownHeads"
+    heads: "Heads"
     """What its connections have in common to read their responses with."""
 
     def uploading(self, upload: "Upload") -> None:

@@ -12,7 +12,7 @@ from gateway.upstream.ports import StaleConnection
 
 if TYPE_CHECKING:
     from gateway.upstream.body import Upload
-    from gateway.upstream.heads import KnownHead
+    from gateway.upstream.heads import ResponseHead
 
 
 class Line(Protocol):
@@ -53,10 +53,8 @@ class UpstreamResponse:
         "buffered",
         "chunks",
         "error",
-        "headers",
-        "http_version",
-        "known",
         "on_news",
+        "received",
         "status",
         "upload",
     )
@@ -76,11 +74,19 @@ class UpstreamResponse:
         """The connection's: bytes received for ``chunks``."""
         self.upload: Upload | None = None
         self.status = 0
-        self.headers: Headers = []
+        """0: there is no head yet."""
+        self.received: ResponseHead | None = None
+        """The head."""
+
+    @property
+    def headers(self) -> Headers:
         """Raw case, order and duplicates; hop-by-hop and framing fields included, as sent. Not to be changed."""
-        self.http_version = "1.1"
-        self.known: KnownHead | None = None
-        """The head, where it is remembered."""
+        return [] if self.received is None else self.received.headers
+
+    @property
+    def http_version(self) -> str:
+        """Of the head."""
+        return "" if self.received is None else self.received.version
 
     @property
     def at_end(self) -> bool:

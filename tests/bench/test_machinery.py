@@ -23,7 +23,7 @@ from bench.tokens import Mint, load, save
 from bench.upstream import document
 from bench.watch import DISTURBED, LOAD_BOUND, Seen
 
-SPIN = "import time\nend = time.process_time() + 0.2\nwhile time.process_time() < end: pass\n"
+SPIN = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\n"
 
 
 def python(code):
@@ -57,10 +57,10 @@ def test_a_program_s_children_are_measured_and_ended_with_it(tmp_path):
         until(lambda: program.last_lines() != "")
         pids = proc.tree(program.pid)
         assert len(pids) == 2
-        assert proc.cpu_seconds(program.pid) >= 0.2
+        assert proc.cpu_seconds(program.pid) >= 0.2  # ticks are rounded down
         assert proc.resident(program.pid) > proc.resident(pids[1])
         assert proc.peak(program.pid) >= proc.resident(program.pid)
-    assert all(gone(pid) for pid in pids)
+    until(lambda: all(gone(pid) for pid in pids))
 
 
 def test_a_program_ends_when_the_benchmark_is_killed(tmp_path):

@@ -114,6 +114,14 @@ def test_the_longest_bar_is_the_largest_figure(found):
     assert [width / widths[0] for width in widths[:4]] == pytest.approx([rate / rates[0] for rate in rates], 1e-2)
 
 
+def test_a_bar_far_beyond_the_others_is_cut_and_says_so(found):
+    found.rows["fresh"].append(row("slow", rate=500, cpu=1.0, p50=100.0, p99=900.0, peak=1.0))
+    panel = svg(found).split('class="title"')[2]
+    assert "900.00 (cut)" in panel
+    assert panel.count("(cut)") == 1
+    assert max(float(width) for width in re.findall(r'width="([\d.]+)"', panel)) < 760
+
+
 def test_ours_stand_out_in_the_plot_on_light_and_on_dark_pages(found):
     image = svg(found)
     assert [bar.get("class") for bar in drawn(image).iter(f"{SVG}rect")][:4] == [

@@ -1,6 +1,7 @@
 """The smallest runs there are, of real proxies on real sockets; and what a wrong answer does to them."""
 
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -8,29 +9,32 @@ import pytest
 from bench import measure
 from bench.check import question, verify, verifying
 from bench.errors import WrongAnswerError
-from bench.load import at_rate, connected, play
+from bench.load import Reply, at_rate, connected, play
 from bench.peers import ASGI, DIRECT, EXPRESS, NGINX
 from bench.peers.base import Peer
 from bench.programs import Command
-from bench.scenarios.refreshing import CROWD, EXPIRED, RATE, REJECTED
+from bench.scenarios.refreshing import CROWD, EXPIRED, RATE, REJECTED, Told
 from bench.scenarios.streams import DOWN, UP
-from bench.scenarios.throughput import FRESH, ONE_CLIENT, TLS, UNIQUE, entries
+from bench.scenarios.throughput import FRESH, UNIQUE, entries
 from bench.scenarios.waiting import IDLE, SLOW
 from bench.stage import Setting, stage
 from bench.targets import Entry, running
 from bench.upstream import document
+from bench.wrk import Loaded
 from tests.programs import program
 
 USERS = 5
 LIAR = """
 import http.server, itertools, sys
 from bench.upstream import document
+from bench.wrk import Loaded
 honest = itertools.count()
 class Liar(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
-        body = document() if next(honest) < int(sys.argv[2]) else document().replace(b"item", b"ITEM")
-        self.send_response(int(sys.argv[3]))
+        lies = next(honest) >= int(sys.argv[2])
+        body = document().replace(b"item", b"ITEM") if lies else document()
+        self.send_response(int(sys.argv[3]) if lies else 200)
         self.send_header("Content-Length", str(len(body)))
         if sys.argv[4:]:
             self.send_header("X-Request-Id", sys.argv[4])
@@ -66,26 +70,19 @@ def run(scenario, built, *peers, setting=None):
 
 def test_throughput_is_measured_and_compared(built):
     program("wrk")
-    rows = run(FRESH, built, DIRECT, NGINX, EXPRESS)
+    rows = run(replace(FRESH, subtract_direct=True), built, DIRECT, NGINX, EXPRESS)
     assert rows["nginx"].ratio == 1.0
     assert all(row.median("rate") > 0 for row in rows.values())
     for ours in ("cpu", "p50", "p99", "peak"):
         assert rows["Evergreen"].median(ours) > 0
     assert rows["direct"].median("cpu") is None
+    assert rows["nginx"].median("added_p50") == rows["nginx"].median("p50") - rows["direct"].median("p50")
 
 
-def test_the_added_latency_is_above_no_proxy_s(built):
+def test_heads_that_differ_from_clients_with_tls_are_answered(built):
     program("wrk")
-    rows = run(ONE_CLIENT, built, DIRECT, ASGI)
-    added = rows["Evergreen, ASGI lane"].median("p50") - rows["direct"].median("p50")
-    assert rows["Evergreen, ASGI lane"].median("added_p50") == added
-
-
-@pytest.mark.parametrize("scenario", [UNIQUE, TLS], ids=lambda scenario: scenario.id)
-def test_heads_that_differ_and_clients_with_tls_are_answered(built, scenario):
-    program("wrk")
-    rows = run(scenario, built, EXPRESS, setting=scenario.entries[0].setting)
-    assert rows["Evergreen"].median("rate") > 0
+    rows = run(UNIQUE, built, ASGI, setting=Setting(tls=True))
+    assert rows["Evergreen, ASGI lane"].median("rate") > 0
 
 
 def test_each_expired_user_is_refreshed_once(built):
@@ -135,7 +132,7 @@ def test_slow_and_idle_clients_are_counted(built):
     ("entry", "complaint"),
     [
         (liar(), "another body"),
-        (liar(honest=9, status=203), "status 203"),
+        (liar(status=203), "status 203"),
         (liar(honest=9, identity=["1"]), "the same answer twice"),
     ],
     ids=["body", "status", "repeated"],
@@ -163,6 +160,25 @@ def test_statuses_under_load_are_counted(built):
             seconds=1,
             tell=lambda _: None,
         )
+
+
+def test_answers_under_load_that_are_too_short_or_too_long_void_the_run(built):
+    """However right their status is."""
+    with running(built, [Entry(DIRECT)]) as (target,):
+        for size, right in ((1024 + 400, True), (700, False), (4000, False)):
+            loaded = Loaded(requests=10_000, seconds=1.0, bytes=10_000 * size, p50=1.0, p99=1.0, longest=1.0)
+            with nullcontext() if right else pytest.raises(WrongAnswerError, match="bytes in 10000 answers"):
+                FRESH._weigh(target, loaded)
+
+
+@pytest.mark.parametrize("scenario", [EXPIRED, CROWD], ids=lambda scenario: scenario.id)
+def test_one_token_request_too_many_voids_the_run(built, scenario):
+    with running(built, [Entry(DIRECT)]) as (target,):
+        pairs = built.expired[:1]
+        reply = Reply(200, {b"x-access-token": pairs[0].granted.encode()}, bytearray(document()))
+        scenario.judge(target, pairs, [reply], Told(1, 0, {}))
+        with pytest.raises(WrongAnswerError, match="2 token requests"):
+            scenario.judge(target, pairs, [reply], Told(2, 0, {}))
 
 
 def test_an_open_loop_says_when_the_target_cannot_keep_up(built):

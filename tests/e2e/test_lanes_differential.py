@@ -1,7 +1,7 @@
 """The same traffic through both lanes: what clients, upstreams and operators get is the same, byte for byte."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,7 +34,8 @@ WORLDS: dict[str, tuple[list[dict[str, Any]], dict[str, dict[str, Any]], int]] =
     "browsed": ([], _BROWSING, 40),
 }
 """Routes, further settings, and how many plays."""
-SHARE = 0.0
+SHARE = 0.4
+"""Of the requests that are just passed on, so many take the express lane: or else these tests compare little."""
 
 
 @dataclass(frozen=True)
@@ -80,16 +81,16 @@ def test_both_lanes_do_the_same(world):
         found.engine.run(_example(found, steps))
 
     search()
-    express, asgi = (_lanes(side) for side in found.sides)
-    print(express, asgi)
-    assert asgi.keys() == {"asgi"}
-    assert express.get("express", 0) >= SHARE * sum(express.values())
+    ours, theirs = (_forwarded(side) for side in found.sides)
+    assert theirs.keys() == {"asgi"}
+    assert ours["express"] >= SHARE * ours.total()
 
 
-def _lanes(side: Side) -> dict[str, int]:
-    lanes: dict[str, int] = {}
-    for (*_, lane), times in side.counted().items():
-        lanes[lane] = lanes.get(lane, 0) + times
+def _forwarded(side: Side) -> Counter[str]:
+    """Requests for which nothing was to be decided, by lane."""
+    lanes: Counter[str] = Counter()
+    for (_, decision, _, lane), times in side.counted().items():
+        lanes[lane] += times * (decision in ("forward", "pass"))
     return lanes
 
 
@@ -108,10 +109,11 @@ async def _example(world: World, steps: list[Step]) -> None:
     assert ended[0] == ended[1]
 
 
-def _by_fate(counted) -> dict[tuple[str, ...], int]:
-    fates: dict[tuple[str, ...], int] = {}
+def _by_fate(counted: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
+    """Whatever lane it was."""
+    fates: Counter[tuple[str, ...]] = Counter()
     for (*fate, _lane), times in counted.items():
-        fates[tuple(fate)] = fates.get(tuple(fate), 0) + times
+        fates[tuple(fate)] += times
     return fates
 
 
@@ -143,9 +145,7 @@ class Player:
         stage.acts = deque(step.acts)
         heard = await self._say(step)
         await self._quiet()
-        arrived = [self._plain(a) for a in stage.arrived]
-        if step.refreshes:
-            arrived = [replace(a, first=False) for a in arrived]  # a refresh beside it: who is first is a matter of luck
+        arrived = [self._plain(a if _pooled(step, a) else replace(a, first=False)) for a in stage.arrived]
         return Moment(tuple(self._plain(h) for h in heard), tuple(arrived))
 
     def _plain(self, what: Any) -> Any:
@@ -184,6 +184,11 @@ class Player:
         await _turns()
         side = self._side
         await until(lambda: not any(map(any, side.busy)) and not side.gateway.refresher.under_way)
+
+
+def _pooled(step: Say, arrived: Arrived) -> bool:
+    """Its connection does not depend on the clock: on that of a refresh beside it, or of ``unsafe_reuse``."""
+    return arrived.head.startswith((b"GET", b"HEAD")) and not step.refreshes
 
 
 async def _turns() -> None:

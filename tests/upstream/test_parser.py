@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.core.errors import UpstreamProtocolError
+from gateway.upstream.heads import Heads
 from gateway.upstream.parser import ResponseParser
 
 R = b"HTTP/1.1 200 OK\r\n"
@@ -10,7 +11,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def parse(*parts: bytes, for_head=False, max_head_bytes=65536):
-    parser = ResponseParser(max_head_bytes)
+    parser = ResponseParser(max_head_bytes, Heads())
     body: list[bytes] = []
     parser.begin(body, for_head=for_head)
     for part in parts:
@@ -42,15 +43,15 @@ GOOD = {
 def test_a_response_is_the_same_however_it_arrives(data, status, body, keep_alive, size):
     """P12, P15"""
     parser, got = parse(*(data[i : i + size] for i in range(0, len(data), size)))
-    assert (parser.status, got, parser.complete) == (status, body, True)
-    assert (parser.keep_alive, parser.surplus) == (keep_alive, False)
-    assert all(name != b"Link" for name, _ in parser.headers)
+    assert (parser.head.status, got, parser.complete) == (status, body, True)
+    assert (parser.head.persists, parser.surplus) == (keep_alive, False)
+    assert all(name != b"Link" for name, _ in parser.head.headers)
 
 
 def test_fields_are_kept_as_sent():
     """P10: case, order, duplicates, latin-1."""
     parser, _ = parse(R + b"Set-Cookie: a=1\r\nX: \xe9\r\nset-cookie: b=2\r\nContent-Length: 0\r\n\r\n")
-    assert parser.headers == [
+    assert parser.head.headers == [
         (b"Set-Cookie", b"a=1"),
         (b"X", b"\xe9"),
         (b"set-cookie", b"b=2"),
@@ -61,7 +62,7 @@ def test_fields_are_kept_as_sent():
 def test_trailers_are_dropped():
     """P5"""
     parser, body = parse(R + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nAuthorization: x\r\n\r\n")
-    assert (parser.complete, body, len(parser.headers)) == (True, b"a", 1)
+    assert (parser.complete, body, len(parser.head.headers)) == (True, b"a", 1)
 
 
 BAD = {
@@ -168,7 +169,7 @@ def test_a_response_to_head_ends_with_its_head(fields, size):
     """P12: whatever its fields say, and the next response is read as usual."""
     data = R + fields + b"\r\n"
     parser, _ = parse(*(data[i : i + size] for i in range(0, len(data), size)), for_head=True)
-    assert (parser.complete, parser.keep_alive, parser.surplus) == (True, True, False)
+    assert (parser.complete, parser.head.persists, parser.surplus) == (True, True, False)
     body: list[bytes] = []
     parser.begin(body)
     parser.feed(R + b"Content-Length: 2\r\n\r\nhi")
@@ -186,9 +187,9 @@ def test_a_body_after_head_spoils_the_connection(fields, surplus):
 
 
 def test_head_of_a_closing_connection():
-    assert not parse(R + b"Connection: Close\r\n\r\n", for_head=True)[0].keep_alive
-    assert not parse(b"HTTP/1.0 200 OK\r\n\r\n", for_head=True)[0].keep_alive
-    assert parse(b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n\r\n", for_head=True)[0].keep_alive
+    assert not parse(R + b"Connection: Close\r\n\r\n", for_head=True)[0].head.persists
+    assert not parse(b"HTTP/1.0 200 OK\r\n\r\n", for_head=True)[0].head.persists
+    assert parse(b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n\r\n", for_head=True)[0].head.persists
 
 
 def test_only_a_body_without_framing_ends_with_the_connection():
@@ -203,4 +204,4 @@ def test_only_a_body_without_framing_ends_with_the_connection():
 def test_blanks_at_a_values_end_are_not_the_values():
     """P10: RFC 9112 §5.1."""
     parser, _ = parse(b"HTTP/1.1 200 OK\r\nX-A: \t1 \t\r\nX-B:\r\nX-C:  \r\nContent-Length: 0\r\n\r\n")
-    assert parser.headers == [(b"X-A", b"1"), (b"X-B", b""), (b"X-C", b""), (b"Content-Length", b"0")]
+    assert parser.head.headers == [(b"X-A", b"1"), (b"X-B", b""), (b"X-C", b""), (b"Content-Length", b"0")]
