@@ -21,7 +21,7 @@ from gateway.writing import LineWriter
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error"}
 _FACTS = {event: tuple(field.name for field in fields(event)) for event in (RequestEnded, RefreshEnded, Noticed)}
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = json.JSONEncoder().encode
 
 
 def configure(level: str, form: str) -> "Log":
@@ -124,14 +124,15 @@ def _json(facts: Mapping[str, object]) -> bytes:
 
 def _plain_json(now: str, event: RequestEnded) -> bytes:
     """What ``_json`` makes of a plain request, in a quarter of the time."""
-    route = f'"route":{_quoted(event.route)},' if event.route else ""
-    client = f'"client":{_quoted(event.client)},' if event.client else ""
-    cut_by = f',"cut_by":{_quoted(event.cut_by)}' if event.cut_by else ""
-    express = ',"express":true' if event.express else ""
+    route = f'"route": {_quoted(event.route)}, ' if event.route else ""
+    client = f'"client": {_quoted(event.client)}, ' if event.client else ""
+    cut_by = f', "cut_by": {_quoted(event.cut_by)}' if event.cut_by else ""
+    seconds = round(event.duration, 6)
+    express = ', "express": true' if event.express else ""
     return (
-        f'{{"timestamp":"{now}","level":"debug","event":"request","request_id":{_quoted(event.request_id)},'
-        f'"method":{_quoted(event.method)},"path":{_quoted(event.path)},{route}"status":{event.status:d},'
-        f'"decision":{_quoted(event.decision)},{client}"duration":{round(event.duration, 6)}{cut_by}{express}}}\n'
+        f'{{"timestamp": "{now}", "level": "debug", "event": "request", "request_id": {_quoted(event.request_id)}, '
+        f'"method": {_quoted(event.method)}, "path": {_quoted(event.path)}, {route}"status": {event.status:d}, '
+        f'"decision": {_quoted(event.decision)}, {client}"duration": {seconds}{cut_by}{express}}}\n'
     ).encode("ascii")
 
 

@@ -1,43 +1,23 @@
-"""A whole gateway on real sockets: the stub's authorization server and API behind it, all in this event loop.
-
-The first request of a gateway goes through the ASGI lane, because nothing is known yet: no token, no connection. In
-the lane ``warm`` a house has both before its test begins, so that whatever can go through the express lane does.
-"""
+"""A whole gateway on real sockets: the stub's authorization server and API behind it, all in this event loop."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from gateway import server
-from gateway.app import Gateway, build
-from gateway.config import load
-from gateway.core.errors import GatewayError
-from gateway.core.secret import Secret
+from gateway.app import Gateway
 from gateway.events import Event, Noticed, RefreshEnded, RequestEnded
+from tests import lanes
+from tests.prompt import PromptServer, running
 from upstream_stub.api import Api
 from upstream_stub.auth import AuthServer
 from upstream_stub.serving import Serving
 
 HOUR = 3600.0
-LANES = ("warm", "asgi")
-_LANE = "default"
-
-
-@contextmanager
-def lane(name: str) -> Iterator[None]:
-    """Of the gateways that are started inside: ``asgi``: without the express lane; ``warm``: see above."""
-    global _LANE  # noqa: PLW0603  # tests of one process run one after another
-    before, _LANE = _LANE, name
-    try:
-        yield
-    finally:
-        _LANE = before
 
 
 @dataclass
@@ -49,12 +29,11 @@ class House:
     api: Api
     api_server: Serving
     gateway: Gateway
+    server: PromptServer
     url: str
     client: httpx.AsyncClient
     """A client that keeps nothing: no cookies, no environment."""
     events: list[Event] = field(default_factory=list)
-    warm: bool = False
-    """Tokens are known from their login on."""
 
     @property
     def port(self) -> int:
@@ -63,8 +42,8 @@ class House:
     def login(self, user: str = "ada", *, lifetime: float | None = None) -> tuple[str, str]:
         """A new family: access token and refresh token."""
         pair = self.auth.login(user, lifetime)
-        if self.warm:
-            _introduce(self.gateway, pair[0])
+        if lanes.current() == "warm":
+            lanes.introduce(self.gateway, pair[0])
         return pair
 
     def expired(self, user: str = "ada", *, ago: float = 60) -> tuple[str, str]:
@@ -133,7 +112,7 @@ def toml(value: Any) -> str:
 
 
 def defaults(auth_url: str, api_url: str) -> dict[str, dict[str, Any]]:
-    express = {"express": False} if _LANE == "asgi" else {}
+    express = {"express": False} if lanes.current() == "asgi" else {}
     return {
         "server": {"listen": "127.0.0.1:0", "idle_timeout": "5s", "shutdown_timeout": "1s", **express},
         "upstream": {"url": api_url},
@@ -190,77 +169,9 @@ async def house(
             if prepare is not None:
                 prepare(auth_server)
             events: list[Event] = []
-            async with running(path, events, environ or {}) as (gateway, url):
-                warm = _LANE == "warm"
-                if warm:
-                    await _warm_up(gateway, auth_server)
+            async with running(path, events, environ or {}) as (gateway, server, url):
+                if lanes.current() == "warm":
+                    await lanes.warm_up(gateway, auth_server.mint())
                 limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
                 async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as client:
-                    yield House(auth_server, auth_serving, stub, api_serving, gateway, url, client, events, warm)
-
-
-async def _warm_up(gateway: Gateway, auth: AuthServer) -> None:
-    """What an hour's work leaves behind: keys, and for each upstream a connection that is at rest."""
-    await gateway.refresher._renewal._judge.judge(Secret(auth.mint()))
-    for upstream in gateway.upstreams.values():
-        pool = upstream._pool
-        for number in [*pool._lanes._lanes][:1]:
-            with suppress(GatewayError):
-                (await pool.acquire(number))._rest()
-
-
-def _introduce(gateway: Gateway, access: str) -> None:
-    """Let a token be known. With the keys at hand that takes no waiting; without them it stays unknown."""
-    judging = gateway.refresher._renewal._judge.judge(Secret(access))
-    with suppress(StopIteration):
-        judging.send(None)
-    judging.close()
-
-
-@asynccontextmanager
-async def running(
-    path: Path, events: list[Event], environ: Mapping[str, str] | None = None
-) -> AsyncIterator[tuple[Gateway, str]]:
-    """A gateway from a file, as ``gateway run`` composes it, in this event loop."""
-    config = load(path, environ or {})
-    gateway = build(config, events.append)
-    settings = server.settings(config, gateway.application)
-    running_server = _Prompt(settings, events.append, handshake_timeout=config.server.header_timeout)
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind(("127.0.0.1", 0))
-    task = asyncio.create_task(running_server._serve(sockets=[sock]))
-    while not running_server.started:
-        await asyncio.sleep(0.001)
-        if task.done():
-            task.result()
-    scheme = "https" if config.server.tls is not None else "http"
-    try:
-        yield gateway, f"{scheme}://127.0.0.1:{sock.getsockname()[1]}"
-    finally:
-        running_server.should_exit = True
-        await task
-        sock.close()
-
-
-class _Prompt(server.GatewayServer):
-    """Exits within milliseconds, where uvicorn sleeps for two tenths of a second: there are many tests."""
-
-    async def main_loop(self) -> None:
-        while not self.should_exit:  # noqa: ASYNC110  # uvicorn knows no event
-            await asyncio.sleep(0.005)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._shared.draining = True
-        state = self.server_state
-        for listener in (*self.servers, *(sockets or [])):
-            listener.close()
-        for connection in list(state.connections):
-            connection.shutdown()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
-                while state.connections or state.tasks:  # noqa: ASYNC110  # the same
-                    await asyncio.sleep(0.001)
-        for task in state.tasks:
-            task.cancel()
-        await self.lifespan.shutdown()
+                    yield House(auth_server, auth_serving, stub, api_serving, gateway, server, url, client, events)

@@ -51,6 +51,16 @@ def test_it_expires_once_at_the_time_set_last():
     assert expired == [15]
 
 
+def test_it_can_be_set_again_once_it_has_expired():
+    clock, expired = Clock(), []
+    deadline = Deadline(clock, lambda: expired.append(clock.now))
+    deadline.set(10)
+    clock.advance(20)
+    deadline.at(30)
+    clock.advance(100)
+    assert expired == [10, 30]
+
+
 def test_an_earlier_time_counts_too():
     clock, expired = Clock(), []
     deadline = Deadline(clock, lambda: expired.append(clock.now))

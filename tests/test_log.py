@@ -157,6 +157,7 @@ def test_the_line_of_a_plain_request_is_what_any_other_event_makes(capfd, change
     assert (entry.pop("level"), entry.pop("timestamp")) == ("debug", ANY)
     del expected["timestamp"]
     assert list(entry.items()) == list(expected.items())
+    assert plain.count(": ") == other.count(": ") - 1
 
 
 def test_the_time_is_that_of_the_event_in_utc(capfd):

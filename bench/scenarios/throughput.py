@@ -7,7 +7,7 @@ from bench.asking import get, judge
 from bench.check import question, verify, verifying
 from bench.errors import WrongAnswerError
 from bench.load import Reply, connected, in_turn, play
-from bench.peers import ALL, COMPILED, DIRECT, OURS
+from bench.peers import AIOHTTP, ALL, COMPILED, DIRECT, OURS
 from bench.peers.base import Peer
 from bench.samples import Row, Sample, subtract
 from bench.scenarios.base import MIB, Scenario
@@ -81,6 +81,7 @@ def entries(peers: Sequence[Peer], setting: Setting = USUAL, note: str = "") -> 
 
 
 _COMPARED = (*COMPILED, *OURS)
+_WITH_AIOHTTP = (DIRECT, *_COMPARED, AIOHTTP)
 
 FRESH = Throughput(
     id="fresh",
@@ -103,12 +104,13 @@ TOKENS = Throughput(
     about="Each request bears the next of 10,000 tokens, all verified before the first round.",
     entries=entries(_COMPARED),
     load=Load(mode="tokens"),
+    seconds=1,
 )
 BODY_64K = Throughput(
     id="body-64k",
     title="Answers of 64 KB",
     about="64 clients, answers of 64 KB.",
-    entries=entries(ALL),
+    entries=entries(_WITH_AIOHTTP),
     load=Load("/64k"),
     body=document(KIB_64),
 )
@@ -118,6 +120,7 @@ ONE_CLIENT = Throughput(
     about="One request after the other on one connection. Added: above the same request without a proxy.",
     entries=entries(ALL),
     load=Load(clients=1),
+    seconds=1,
     columns=("p50", "added_p50", "p99", "cpu"),
     main="added_p50",
     subtract_direct=True,
@@ -130,7 +133,6 @@ MANY_CLIENTS = [
         about=f"{count:,} keep-alive clients, all of them busy.",
         entries=entries(_COMPARED),
         load=Load(clients=count),
-        seconds=3,
     )
     for count in (1024, 4096)
 ]
@@ -143,6 +145,7 @@ ROUTES = Throughput(
         *entries(_COMPARED, Setting(routes=10_000), "10,000 routes"),
     ],
     load=Load("/routes/05000/items"),
+    seconds=1,
     columns=("rate", "cpu", "p99", "peak"),
     reference="nginx · 1 route",
 )
@@ -152,11 +155,13 @@ LOGS = Throughput(
     about='`[log] level = "debug"` writes a JSON line for each request; the default, only the unusual.',
     entries=[*entries(OURS, Setting(log="info"), "default"), *entries(OURS, Setting(log="debug"), "debug")],
     reference="Evergreen · default",
+    seconds=1,
 )
 TLS = Throughput(
     id="tls",
     title="TLS from the client",
     about="The same as the first table, but that clients speak TLS 1.3 to the proxy.",
     entries=entries(_COMPARED, Setting(tls=True)),
+    seconds=1,
 )
 ALL_THROUGHPUT = [FRESH, UNIQUE, TOKENS, BODY_64K, ONE_CLIENT, *MANY_CLIENTS, ROUTES, LOGS, TLS]

@@ -18,7 +18,7 @@ from bench.upstream import document
 from bench.watch import Seen, watching
 
 _KIB = 1024
-_ROUNDS = 3
+_ROUNDS = 2
 """Answers to each of the slow clients, one after the other."""
 _BUSY = 64
 _SETTLE_SECONDS = 0.3
@@ -39,7 +39,7 @@ class Slow(Scenario):
     clients: int = 1_000
 
     def measure(self, target: Target, seconds: int) -> tuple[Sample, Seen]:
-        """Each client asks three times."""
+        """Each client asks twice."""
         del seconds
 
         return play(partial(self._play, target))
@@ -102,7 +102,7 @@ class Idle(Scenario):
 SLOW = Slow(
     id="slow-1000",
     title="1,000 slow answers at once",
-    about="1,000 clients, each with three requests in turn whose answers take the API a second. Ideal would be "
+    about="1,000 clients, each with two requests in turn whose answers take the API a second. Ideal would be "
     "1,000 a second.",
     entries=entries((DIRECT, *COMPILED, *OURS, AIOHTTP), Setting(behind="services")),
 )

@@ -42,6 +42,10 @@ class ClientSettings:
     revocation_timeout: float = 5.0
 
 
+_RETRIED = retry_if_exception_type(Unsent)
+"""One for all: each of them refers to itself."""
+
+
 class AuthServerClient:
     """Presents refresh tokens. Whoever calls it sees to it that nobody presents the same one meanwhile."""
 
@@ -117,7 +121,7 @@ class AuthServerClient:
         """Retries only what failed before a byte was sent (R10), and only while it may still be sent."""
         now = asyncio.get_running_loop().time
         patience = AsyncRetrying(
-            retry=retry_if_exception_type(Unsent),
+            retry=_RETRIED,
             stop=lambda state: state.attempt_number >= self._settings.attempts or now() >= send_by,
             wait=wait_random_exponential(multiplier=self._settings.retry_wait, max=1),
             reraise=True,
@@ -129,6 +133,8 @@ class AuthServerClient:
             return Unavailable(str(failure), ambiguous=False, exhausted=isinstance(failure, Exhausted))
         except Lost as failure:
             return Unavailable(str(failure), ambiguous=True)
+        finally:
+            patience.iter_state.reset()  # what it had to do refers back to it, and would wait for the collector
         return read_answer(self._spec, reply.status, reply.headers, reply.body, self._wall_clock())
 
 

@@ -128,9 +128,12 @@ def answer_lines(fit: Fittings, asked: Asked, response: Response) -> AnswerField
 
 def _kept_lines(fit: Fittings, head: Received, added: Headers) -> AnswerFields:
     options = connection_options([head.lines[at][_OPTIONS_AT:] for at in head.shape.at.get(b"connection", ())])
-    lines = list(compress(head.lines, fit.response_filter.mask(head.shape, options, head.status)))
+    mask = fit.response_filter.mask(head.shape, options, head.status)
+    lines = list(compress(head.lines, mask))
     lines.append(field_lines(added))
-    return AnswerFields(b"\r\n".join(lines), head.length, closes=False)
+    lengths = head.shape.at.get(b"content-length")
+    length = head.length if lengths and mask[lengths[0]] else None
+    return AnswerFields(b"\r\n".join(lines), length, closes=False)
 
 
 _OPTIONS_AT = len(b"connection: ")

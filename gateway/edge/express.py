@@ -155,21 +155,26 @@ class Lane:
 
     def _relay(self, head: bytes) -> None:
         """``head``, and as much of the body as is there, if the client reads."""
-        response, cycle = self._response, self._cycle
-        if self._room.write_paused:
-            self._room.on_room = self._news
+        response, cycle, room = self._response, self._cycle, self._room
+        if room.write_paused and not head:
+            room.on_room = self._news
             return
         try:
             data = response.take() or b""
         except GatewayError as error:
+            if head:
+                cycle.write(b"", more=True, head=head)
             self._break_off("upstream", error.problem)
             return
         if response.at_end:
             self._end(None, None)
             cycle.write(data, more=False, head=head)
+            return
+        if data or head:
+            cycle.write(data, more=True, head=head)
+        if room.write_paused or response.error is not None:
+            self._relay(b"")
         else:
-            if data or head:
-                cycle.write(data, more=True, head=head)
             response.expect()
 
     def _lost(self) -> None:

@@ -14,7 +14,7 @@ the finished head is ``core.heads``'s.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import httptools
 
@@ -39,6 +39,10 @@ _INEXACT_LINE = errors.BAD_REQUEST.because("The request line is not well-formed 
 def _closes(headers: Headers) -> bool:
     """RFC 9112 §9.3: ``close`` wins over ``keep-alive``; llhttp has it the other way round for HTTP/1.0."""
     return b"close" in tokens(headers, b"connection")
+
+
+def _nobody(*_: object) -> None:
+    """Nobody listens any more."""
 
 
 class Sink(Protocol):
@@ -83,12 +87,12 @@ class RequestParser:
 
     def __init__(self, sink: Sink, limits: Limits) -> None:
         self._sink_request: Callable[[RequestParser], None] = sink.on_request
-        self._sink_body = sink.on_body
-        self._sink_end = sink.on_end
+        self._sink_body: Callable[[bytes], None] = sink.on_body
+        self._sink_end: Callable[[], None] = sink.on_end
         self._limits = limits
         self._cap = limits.header_bytes + limits.target_bytes + _SLACK
         self._raw = RawHead(self._cap)
-        self._http = self._parser()
+        self._http: Any = self._parser()
         self._continuing = False
         """The parser is being told a head that we have read already."""
         self._skip = False
@@ -188,7 +192,8 @@ class RequestParser:
 
     def close(self) -> None:
         """Nothing more will be read. The C parser refers back to this one, and this one to the connection."""
-        del self._http, self._sink_request, self._sink_body, self._sink_end
+        self._http = None
+        self._sink_request = self._sink_body = self._sink_end = _nobody
 
     def proceed(self) -> bytes:
         """The upgrade was not taken up: what was held is HTTP, and to be fed again."""

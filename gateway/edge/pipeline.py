@@ -5,14 +5,13 @@ What is not HTTP is answered in our own words, in its turn, and nothing behind i
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from uvicorn.server import ServerState
 
 from gateway.core import errors
-from gateway.core.errors import GatewayError, Problem
+from gateway.core.errors import ClientGone, GatewayError, Problem
 from gateway.duplex import Duplex
 from gateway.edge.client_time import ClientTime
 from gateway.edge.cycle import Cycle
@@ -65,10 +64,10 @@ class Pipeline:
         self.tasks: set[Any] = server.tasks
         self._lane = None if express is None else express.lane(transport, self.tasks)
         self._loop = loop
-        self._switch = switch
+        self._switch: Callable[[bytes], Duplex] | None = switch
         self._clock = ClientTime(loop, settings, self._late)
         self._parser = RequestParser(self, settings.limits)
-        self._queue: deque[Cycle] = deque()
+        self._queue: list[Cycle] = []
         """Those not answered yet, in order: more than one only when a client pipelines."""
         self._incoming: Cycle | None = None
         """The one whose body is not complete, be it answered or not."""
@@ -135,11 +134,12 @@ class Pipeline:
         self._clock.end()
         self._parser.close()
         self._lose()
+        self._lane = self._switch = None  # both refer back to us
 
     def _lose(self) -> None:
         """Nobody waits for the answers any more."""
         while self._queue:
-            self._queue.popleft().lose()
+            self._queue.pop(0).lose()
 
     def drain(self) -> None:
         """What is under way may end, and nothing follows it."""
@@ -208,7 +208,7 @@ class Pipeline:
 
     def answered(self, cycle: Cycle) -> None:
         """The oldest request's answer is complete."""
-        self._queue.popleft()
+        self._queue.pop(0)
         self._server.total_requests += 1
         if not cycle.keep_alive or (self._draining and not self._queue):
             self._close()
@@ -314,6 +314,8 @@ class Pipeline:
 
     def switch(self) -> Duplex:
         """Leave HTTP (RFC 9110 §7.8)."""
+        if self._switch is None:
+            raise ClientGone
         self._quit()
         self._incoming = None
         duplex = self._switch(self._parser.held or b"")

@@ -60,7 +60,8 @@ class Response(Protocol):
     """Called in place of waking a reader: at the head, at more of the body, at its end, at ``error``.
 
     By the time of the end the connection is free for the next request. What is called may leave the body for later,
-    close the response, or set this to None and leave the rest to a task that reads; it must not raise.
+    close the response, or set this to None and leave the rest to a task that reads; it must not raise. Body that
+    came before an ``error`` is still there to be taken; only then ``take`` raises it.
     """
 
     @property

@@ -177,7 +177,7 @@ class Connection(asyncio.Protocol):
         if upload is not None:
             persists = persists and upload.finished
             upload.stop()
-        if persists and not (self.closed or self._lost or self.transport.get_write_buffer_size()):
+        if persists and not (self.closed or self.transport.get_write_buffer_size()):
             self._rest()
         else:
             self.abort()
@@ -292,9 +292,11 @@ class Connection(asyncio.Protocol):
     def _meet(self, response: UpstreamResponse, head: ResponseHead) -> None:
         parser = self._parser
         response.received, response.status = head, head.status
-        if parser.first and not parser.interim and not self._for_head:
+        if self._for_head or parser.switched:
+            return
+        if parser.first and not parser.interim:
             self._owner.heads.learn(parser.first, head)
-        if head.length is not None and not parser.complete and not parser.switched:
+        if head.length is not None and not parser.complete:
             parser.leave()
             self._stage, self._persists = _COUNTING, head.persists
             self._left = head.length - sum(map(len, response.chunks))

@@ -5,6 +5,8 @@ looked at when it first comes. A whole head that has come before, to the byte, i
 second, the answers to the same question often begin with the same head.
 """
 
+import re
+
 from gateway.core.bounded import Learnt
 from gateway.core.errors import UpstreamProtocolError
 from gateway.core.headers import Headers
@@ -16,10 +18,8 @@ _LONGEST_HEAD = 2048
 _LINES = 1024
 _LONGEST_LINE = 512
 """Bytes, like the one before: what is longer is read anew each time (D6)."""
-_SECRET = b"set-cookie"
-"""Not remembered: it is somebody's, and another each time."""
-_OTHERWISE = (b"transfer-encoding", b"upgrade", _SECRET)
-"""A head with one of these is not remembered: it says more than a length."""
+_SECRET = re.compile(rb"cookie|token|auth|secret|session|key")
+"""In a field's name: not remembered. It is somebody's, and another each time."""
 
 BODILESS = (204, 304)
 """RFC 9112 §6.3."""
@@ -28,9 +28,20 @@ BODILESS = (204, 304)
 class ResponseHead:
     """One head, or several that are equal to the byte."""
 
-    __slots__ = ("_headers", "known", "length", "lines", "persists", "shape", "size", "status", "version")
+    __slots__ = (
+        "_headers",
+        "known",
+        "lasting",
+        "length",
+        "lines",
+        "persists",
+        "shape",
+        "size",
+        "status",
+        "version",
+    )
 
-    def __init__(self, status: int, version: str, shape: Shape, lines: list[bytes]) -> None:
+    def __init__(self, status: int, version: str, shape: Shape, lines: list[bytes], *, lasting: bool) -> None:
         self.status = status
         self.version = version
         """``1.1`` or ``1.0``."""
@@ -40,6 +51,8 @@ class ResponseHead:
         at = shape.at.get(b"content-length")
         self.length = int(lines[at[0]][_LENGTH_AT:]) if at else None
         """The ``Content-Length``: the parser refuses all but one number."""
+        self.lasting = lasting
+        """Each of its lines is remembered."""
         self.persists = False
         """The upstream would keep the connection (RFC 9112 §9.3)."""
         self.size = 0
@@ -86,10 +99,7 @@ class Heads:
 
     def learn(self, data: bytes, head: ResponseHead) -> None:
         """``data`` was read as ``head``, if that means the same whatever came before and was asked for."""
-        if head.length is None and head.status not in BODILESS:
-            return
-        at = head.shape.at
-        if not (_OTHERWISE[0] in at or _OTHERWISE[1] in at or _OTHERWISE[2] in at):
+        if head.lasting and (head.length is not None or head.status in BODILESS):
             head.known, head.size = True, len(data)
             self._heads.learn(data, head)
 
@@ -104,14 +114,17 @@ class Heads:
             raise UpstreamProtocolError
         lines = text.split(b"\r\n")
         del lines[0]
-        known, names = self._names, []
+        known, names, lasting = self._names, [], True
         for place, line in enumerate(lines):
-            names.append(known.get(line) or self._learn(lines, place))
-        shape = shape_of(tuple(names))
-        return ResponseHead(status, version, shape, lines)
+            name = known.get(line)
+            if name is None:
+                name, line_lasts = self._learn(lines, place)
+                lasting = lasting and line_lasts
+            names.append(name)
+        return ResponseHead(status, version, shape_of(tuple(names)), lines, lasting=lasting)
 
-    def _learn(self, lines: list[bytes], place: int) -> bytes:
-        """The name of a line, which is made what ``core.wire`` would write."""
+    def _learn(self, lines: list[bytes], place: int) -> tuple[bytes, bool]:
+        """The name of a line, which is made what ``core.wire`` would write; and whether it is remembered now."""
         line = lines[place]
         name, colon, value = line.partition(b":")
         value = value.strip(b" \t")
@@ -120,9 +133,10 @@ class Heads:
         written = name + b": " + value
         if written != line:
             lines[place] = written
-        elif len(line) <= _LONGEST_LINE and name.lower() != _SECRET:
+        elif len(line) <= _LONGEST_LINE and not _SECRET.search(name.lower()):
             self._names.learn(line, name)
-        return name
+            return name, True
+        return name, False
 
 
 _VERSIONS = {b"HTTP/1.1 ": "1.1", b"HTTP/1.0 ": "1.0"}

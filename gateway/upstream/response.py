@@ -38,11 +38,11 @@ class UpstreamResponse:
 
     A reader is a task that awaits ``head`` and ``read``, or a callee: ``on_news``. It is called, without a turn of
     the event loop, whenever there is something new: the head (``status``), more of the body (``take``), the end
-    (``at_end`` once all is taken), or ``error``, after which nothing follows. By then the connection of a complete
-    response is in its pool, and the callee may start the next request on it at once. It may take what is there or
-    leave it: what is left stays buffered, and beyond ``max_buffered`` the upstream is not read. While it wants more
-    it says so with ``expect``, so that only then the upstream's time counts. It may call ``close``, which is not
-    news to it, or set ``on_news`` to None and leave the rest to a task. It must not raise.
+    (``at_end`` once all is taken), or ``error``. These two are the last, and it is forgotten; by then the connection
+    is in its pool, or closed, and the callee may start the next request at once. It may take what is there or leave
+    it: what is left stays buffered, and beyond ``max_buffered`` the upstream is not read. While it wants more it says
+    so with ``expect``, so that only then the upstream's time counts. It may call ``close``, which is not news to it,
+    or set ``on_news`` to None and leave the rest to a task. It must not raise.
     """
 
     __slots__ = (
@@ -214,10 +214,18 @@ class UpstreamResponse:
         """All of the body is in ``chunks``; the connection is no longer ours."""
         self._complete = True
         self._line = None
-        self.wake()
+        self._wake_last()
 
     def fail(self, error: Exception) -> None:
         """Nothing more will come."""
         self.error = error
         self._line = None
-        self.wake()
+        self._wake_last()
+
+    def _wake_last(self) -> None:
+        callee = self.on_news
+        if callee is None:
+            self.wake()
+        else:
+            self.on_news = None  # it refers to this response, most likely
+            callee()

@@ -12,6 +12,8 @@ from gateway.core.wire import TOKEN, VISIBLE, FieldLines
 REPEATABLE = frozenset(method.encode() for method in IDEMPOTENT)
 """Methods that a client may repeat by itself (RFC 9110 §9.2.2)."""
 
+_USUAL = REPEATABLE | {b"POST", b"PATCH"}
+
 LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -21,9 +23,11 @@ def request_head(method: bytes, target: bytes, fields: FieldLines, framing: byte
     Raises:
         GatewayError: with ``BAD_REQUEST``, if method or target has a byte that its grammar does not allow.
     """
-    if not method or method.translate(None, TOKEN) or not target or target.translate(None, VISIBLE):
+    if method not in _USUAL and (not method or method.translate(None, TOKEN)):
         raise GatewayError(BAD_REQUEST)
-    return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (method, target, fields, framing)
+    if not target or target.translate(None, VISIBLE):
+        raise GatewayError(BAD_REQUEST)
+    return b"".join((method, b" ", target, b" HTTP/1.1\r\n", fields, framing, b"\r\n"))
 
 
 def body_framing(length: int | None) -> bytes:

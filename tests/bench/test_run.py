@@ -2,17 +2,19 @@
 
 import sys
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from bench import measure
+from bench.asking import judge
 from bench.check import question, verify, verifying
 from bench.errors import WrongAnswerError
 from bench.load import Reply, at_rate, connected, play
 from bench.peers import ASGI, DIRECT, EXPRESS, NGINX
 from bench.peers.base import Peer
 from bench.programs import Command
+from bench.scenarios.base import Scenario
 from bench.scenarios.refreshing import CROWD, EXPIRED, RATE, REJECTED, Told
 from bench.scenarios.streams import DOWN, UP
 from bench.scenarios.throughput import FRESH, UNIQUE, entries
@@ -20,6 +22,7 @@ from bench.scenarios.waiting import IDLE, SLOW
 from bench.stage import Setting, stage
 from bench.targets import Entry, running
 from bench.upstream import document
+from bench.watch import Seen
 from bench.wrk import Loaded
 from tests.programs import program
 
@@ -27,6 +30,7 @@ USERS = 5
 LIAR = """
 import http.server, itertools, sys
 from bench.upstream import document
+from bench.watch import Seen
 from bench.wrk import Loaded
 honest = itertools.count()
 class Liar(http.server.BaseHTTPRequestHandler):
@@ -40,6 +44,12 @@ class Liar(http.server.BaseHTTPRequestHandler):
             self.send_header("X-Request-Id", sys.argv[4])
         self.end_headers()
         self.wfile.write(body)
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "14")
+        self.end_headers()
+        self.wfile.write(b'{"received":1}')
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Liar).serve_forever()
 """
 
@@ -119,6 +129,35 @@ def test_streams_go_both_ways(built):
 def test_a_stream_of_another_length_voids_the_run(built):
     with pytest.raises(WrongAnswerError, match="another length"):
         run(replace(DOWN, path="/64k", size=65535), built, DIRECT)
+
+
+def test_an_upload_that_did_not_arrive_voids_the_run(built):
+    with running(built, [liar()]) as (target,), pytest.raises(WrongAnswerError, match=r'has got .*"received":1}'):
+        replace(UP, size=2 * 1024**2)._once(target)
+
+
+def test_one_wrong_answer_of_many_voids_the_run(built):
+    right = Reply(200, {}, bytearray(document()))
+    with running(built, [Entry(DIRECT)]) as (target,):
+        judge(target, [right], document())
+        for wrong in (Reply(500, {}, right.body), Reply(200, {}, right.body[1:])):
+            with pytest.raises(WrongAnswerError, match="1 of 3 answers are wrong"):
+                judge(target, [right, wrong, right], document())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Census(Scenario):
+    """Which process plays each round."""
+
+    def measure(self, target, seconds):
+        return {"rate": target.program.pid}, Seen()
+
+
+@pytest.mark.parametrize(("restart", "processes"), [(False, 1), (True, 3)])
+def test_a_scenario_may_want_a_new_process_for_each_round(built, restart, processes):
+    scenario = Census(id="census", title="", about="", entries=entries([NGINX]), columns=("rate",), restart=restart)
+    (row,) = measure.play(scenario, built, rounds=3, seconds=1, tell=lambda _: None)
+    assert len({sample["rate"] for sample in row.samples}) == processes
 
 
 def test_slow_and_idle_clients_are_counted(built):

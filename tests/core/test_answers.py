@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.answers import AnswerHead, Framing, answer_head
+from gateway.core.answers import AnswerHead, Framing, Written, answer_fields, answer_head, written_head
 from gateway.core.wire import UnwritableFields
 
 LENGTH = (b"Content-Length", b"5")
@@ -75,3 +75,18 @@ def test_what_cannot_be_written_as_a_field_is_refused():
     """P17."""
     with pytest.raises(UnwritableFields):
         head((b"X", b"a\r\nSet-Cookie: b"))
+
+
+def test_fields_that_are_written_already_are_written_once():
+    """What they say of the end counts as if they were read again."""
+    fields = [(b"X", b"1"), (b"Content-Length", b"5"), (b"Connection", b"Close")]
+    written = answer_fields(fields)
+    assert written == (b"X: 1\r\nContent-Length: 5\r\nConnection: Close\r\n", 5, True)
+    assert answer_fields([]) == (b"", None, False)
+    assert written_head(200, written, method="GET", version="1.1", keep_alive=True) == head(*fields)
+
+
+def test_what_is_written_reads_as_asgi_has_it():
+    """For whoever stands between: pairs, in their order."""
+    fields = [(b"X-A", b"1: 2"), (b"x-empty", b""), (b"X-A", b"\xe9")]
+    assert list(Written(answer_fields(fields))) == fields

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.bounded import Bounded
+from gateway.core.bounded import Bounded, Learnt
 
 
 def test_the_entry_written_first_goes_first():
@@ -53,3 +53,13 @@ def test_other_ways_to_write_are_bounded_too():
     assert len(room) == 3
     with pytest.raises(KeyError):
         room[9]
+
+
+def test_what_was_learnt_is_forgotten_when_there_is_too_much_of_it():
+    """D6: all at once, and then it is learnt again."""
+    known = Learnt(3)
+    for key in "abc":
+        known.learn(key, key.upper())
+    assert dict(known) == {"a": "A", "b": "B", "c": "C"}
+    known.learn("d", "D")
+    assert dict(known) == {"d": "D"}

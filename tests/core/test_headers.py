@@ -315,3 +315,74 @@ def test_targeted_cache_fields_go_too(name):
 def test_an_event_stream_is_known_by_its_media_type(value, expected):
     assert is_event_stream([(b"Content-Type", value)]) is expected
     assert not is_event_stream([])
+
+
+# What is remembered of a shape decides as the rule does, read aloud
+
+
+def kept_by_the_rule(headers, status, crossing, *, own_cors):
+    """The model: each field on its own."""
+    drop = HOP_BY_HOP | {spelled(n) for n in OURS.response}
+    named = tokens(headers, b"connection")
+    drop |= {spelled(n) for n in named} - FRAMING - FOR_EVERY_RECIPIENT
+    if status in (204, 304):
+        drop |= {b"content-length"}
+    kept = [h for h in headers if spelled(h[0]) not in drop]
+    if own_cors:
+        kept = [h for h in kept if not spelled(h[0]).startswith(b"access-control-")]
+    if crossing.tokens:
+        kept = [h for h in kept if spelled(h[0]) not in CACHED and not h[0].lower().endswith(b"cache-control")]
+    if crossing.location is not None:
+        kept = [(n, crossing.location(v)) if n.lower() == b"location" else (n, v) for n, v in kept]
+    return kept + crossing.added + token_fields(crossing)
+
+
+FOR_EVERY_RECIPIENT = {
+    *(b"cache-control", b"content-encoding", b"content-range", b"content-type", b"cookie", b"set-cookie"),
+    *(b"vary", b"via", b"www-authenticate"),
+}
+CACHED = {b"expires", b"x-accel-expires", b"surrogate-control", b"edge-control"}
+NAMES = st.sampled_from(
+    sorted(
+        {*HOP_BY_HOP, *FRAMING, *FOR_EVERY_RECIPIENT, *CACHED, *OURS.response, b"location", b"date", b"q-1", b"q_1"}
+        | {b"access-control-allow-origin", b"access_control_max_age", b"cdn-cache-control", b"x_access_token"}
+    )
+)
+SPELLED = st.one_of(NAMES, NAMES.map(bytes.title), NAMES.map(bytes.upper))
+LISTS = st.lists(SPELLED, max_size=3).map(b", ".join)
+ANSWERS = st.lists(
+    st.one_of(
+        st.tuples(SPELLED, st.binary(max_size=5)),
+        st.tuples(st.sampled_from([b"Connection", b"connection"]), LISTS),
+        st.tuples(st.just(b"Connection"), st.sampled_from([b"keep-alive", b"close", b"Close, Keep-Alive", b"q-1"])),
+    ),
+    max_size=8,
+)
+FILTERS = {own_cors: ResponseFilter(OURS, own_cors=own_cors) for own_cors in (False, True)}
+
+
+@given(ANSWERS, st.sampled_from([200, 204, 302, 304]), st.booleans(), st.booleans(), st.booleans())
+def test_what_is_remembered_changes_nothing(headers, status, own_cors, renewed, moved):
+    """P8, P10, X2, X4, C2: filters that have seen every example before."""
+    crossing = Crossing(
+        tokens=NEW if renewed else [],
+        vary=b"authorization" if renewed else b"",
+        added=[(b"via", b"1.1 x")],
+        location=(lambda value: b"/moved" + value) if moved else None,
+    )
+    expected = kept_by_the_rule(headers, status, crossing, own_cors=own_cors)
+    assert FILTERS[own_cors](headers, status, crossing) == expected
+    assert FILTERS[own_cors](list(headers), status, crossing) == expected
+
+
+def test_names_without_end_are_not_remembered():
+    """D6: neither shapes nor the options of ``Connection``."""
+    filtered = ResponseFilter(OURS)
+    for number in range(3000):
+        answer = [(b"Connection", b"q-%d" % number), (b"q-%d" % number, b"x"), (b"a", b"b")]
+        assert filtered(answer, 200, Crossing(tokens=[])) == [(b"a", b"b")]
+    assert len(filtered._masks) <= 1024
+    remembered = len(filtered._masks)
+    assert filtered([(b"x" * 5000, b"y")], 200, Crossing(tokens=[])) == [(b"x" * 5000, b"y")]
+    assert filtered([(b"Connection", b"x" * 5000)], 200, Crossing(tokens=[])) == []
+    assert len(filtered._masks) == remembered

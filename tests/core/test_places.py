@@ -51,14 +51,20 @@ def test_a_place_given_back_is_owed_again():
     steps=st.lists(st.tuples(st.integers(0, 7), st.booleans()), max_size=200),
 )
 def test_whatever_happens_each_finds_what_it_is_sure_of(total, lanes, steps):
-    """D5."""
-    places = Places(total, lanes)
+    """D5. To enter is to look and to take."""
+    places, twins = Places(total, lanes), Places(total, lanes)
     shares = [places.share(None) for _ in range(lanes)]
+    others = [twins.share(None) for _ in range(lanes)]
     for number, takes in steps:
-        share = shares[number % lanes]
+        share, other = shares[number % lanes], others[number % lanes]
         if takes and places.open_to(share):
             places.take(share)
-        elif not takes and share.held:
+            assert twins.enter(other)
+        elif takes:
+            assert not twins.enter(other)
+        elif share.held:
             places.give(share)
-        assert places.free == total - sum(s.held for s in shares) >= 0
+            twins.give(other)
+        assert places.free == twins.free == total - sum(s.held for s in shares) >= 0
         assert all(places.open_to(s) for s in shares if s.held < s.sure)
+        assert [places.open_to(s) for s in shares] == [twins.open_to(s) for s in others]

@@ -5,7 +5,7 @@ import os
 import pytest
 import uvloop
 
-from tests import house
+from tests import lanes
 
 
 def pytest_asyncio_loop_factories(config, item):
@@ -14,7 +14,7 @@ def pytest_asyncio_loop_factories(config, item):
 
 @pytest.fixture(autouse=True)
 def lane(request):
-    """The lane of the gateways in this test; see ``support.IN_BOTH_LANES``."""
-    name = getattr(request, "param", os.environ.get("H2_LANE", "default"))
-    with house.lane(name):
+    """Which lane the gateways of this test are made for: ``lanes.WARM`` or ``lanes.BOTH`` say it."""
+    name = getattr(request, "param", os.environ.get("H2_LANE", "usual"))
+    with lanes.lane(name):
         yield name

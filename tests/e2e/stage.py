@@ -53,9 +53,17 @@ class Stage:
     def url(self) -> str:
         return f"http://{self.authority.decode()}"
 
+    @property
+    def resting(self) -> int:
+        """Connections that wait for a request, as far as they are in order."""
+        return len(self._resting)
+
     def meanwhile(self, data: bytes, *, closes: bool) -> None:
         """Say this on every connection that waits for a request."""
-        for writer in list(self._resting):
+        if not data and not closes:
+            return
+        resting, self._resting = list(self._resting), {}
+        for writer in resting:
             with suppress(ConnectionError, RuntimeError):  # uvloop's word for a connection that is closed
                 writer.write(data)
                 if closes:

@@ -180,10 +180,9 @@ class Player:
             await writer.wait_closed()
 
     async def _quiet(self) -> None:
-        """Nothing is under way any more."""
+        """Nothing is under way any more, and the gateway has seen what became of its connections."""
         await _turns()
-        side = self._side
-        await until(lambda: not any(map(any, side.busy)) and not side.gateway.refresher.under_way)
+        await until(lambda: self._side.quiet)
 
 
 def _pooled(step: Say, arrived: Arrived) -> bool:

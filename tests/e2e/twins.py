@@ -19,7 +19,8 @@ from gateway.events import Event
 from tests.e2e.corpus.strict import Message
 from tests.e2e.corpus.traffic import PAIRS
 from tests.e2e.stage import Stage
-from tests.house import config_text, defaults, running
+from tests.house import config_text, defaults
+from tests.prompt import running
 from upstream_stub.auth import AuthServer
 
 ROUTES: list[dict[str, Any]] = [
@@ -137,9 +138,12 @@ class Side:
         return Counter(samples)
 
     @property
-    def busy(self) -> list[tuple[int, int]]:
-        """Of each upstream: connections in use, and requests that wait for one."""
-        return [(u.active, u.waiting) for u in self.gateway.upstreams.values()]
+    def quiet(self) -> bool:
+        """Nothing is under way, and the connections at rest are those that the upstream knows to be."""
+        upstreams = self.gateway.upstreams.values()
+        if any(u.active or u.waiting for u in upstreams) or self.gateway.refresher.under_way:
+            return False
+        return sum(u.idle for u in upstreams) == self.stage.resting
 
 
 def _facts(event: Event) -> tuple[object, ...]:
@@ -159,7 +163,7 @@ async def twins(folder: Path, routes: list[dict[str, Any]], **sections: dict[str
             path = folder / f"{express}.toml"
             path.write_text(_config(issuer.url, stage.url, express=express, routes=routes, sections=sections))
             events: list[Event] = []
-            gateway, url = await stack.enter_async_context(running(path, events))
+            gateway, _, url = await stack.enter_async_context(running(path, events))
             sides.append(Side(express, gateway, int(url.rpartition(":")[2]), stage, events))
         yield Twins(auth), sides
 

@@ -78,6 +78,25 @@ async def test_a_connection_paused_at_its_end_is_read_again():
         await eventually(lambda: upstream.idle == 0)
 
 
+async def test_a_connection_that_ends_while_paused_is_read_again():
+    """D4: TLS may hand out more than was asked for."""
+
+    async def handler(peer):
+        while True:
+            await peer.request()
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" + b"x" * 10)
+
+    async with talking_to(handler, max_buffered=5) as (server, upstream):
+        for _ in range(2):
+            response = await upstream.send(get())
+            (connection,) = upstream._pool._sockets
+            assert not connection.transport.is_reading()
+            connection.data_received(b"x" * 10)
+            assert (upstream.idle, connection.transport.is_reading()) == (1, True)
+            assert await whole(response) == b"x" * 20
+        assert server.connections == 1
+
+
 async def silent(peer):
     await peer.gone()
 

@@ -1,13 +1,28 @@
 """B16: kept connections that the upstream closes just as they are used again."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from gateway.core.errors import UpstreamProtocolError, UpstreamUnreachable
 
 from .blocking import BlockingServer, await_hangup
-from .raw import CONTINUE, OK, Body, Reluctant, Server, for_ever, get, post, serving, talking_to, upstream_of, whole
+from .raw import (
+    CONTINUE,
+    OK,
+    Body,
+    Reluctant,
+    Server,
+    eventually,
+    for_ever,
+    get,
+    post,
+    serving,
+    talking_to,
+    upstream_of,
+    whole,
+)
 
 
 def closing_on_second_request(seen: list, *, reset: bool = False, word: bytes = b""):
@@ -150,3 +165,33 @@ async def test_the_client_that_is_replayed_reads_its_own_answer():
         responses = await asyncio.gather(*(upstream.send(get(method=b"PUT", body=body)) for body in bodies))
         assert [await whole(response) for response in responses] == [b"0", b"1", b"2", b"3", b"4"]
         assert server.connections == 10
+
+
+async def test_what_was_lost_once_already_goes_on_a_new_connection():
+    """B16: a kept one may be as stale as the first; and it is not repeated a third time."""
+    async with talking_to(closing_on_second_request([])) as (server, upstream):
+        await upstream.send(get())
+        assert (await upstream.send(replace(get(), again=True))).status == 200
+        assert (server.connections, upstream.idle) == (2, 2)
+
+
+async def test_what_was_lost_twice_is_not_sent_a_third_time():
+    """B16: also where it waited for a connection, and was given one that had been used."""
+    answering = asyncio.Event()
+
+    async def handler(peer):
+        await peer.request()
+        await answering.wait()
+        await peer.send(OK)
+        await peer.request()
+
+    async with talking_to(handler, max_connections=1) as (server, upstream):
+        first = asyncio.create_task(upstream.send(get()))
+        await eventually(lambda: server.connections == 1)
+        second = asyncio.create_task(upstream.send(replace(get(), again=True)))
+        await eventually(lambda: upstream.waiting == 1)
+        answering.set()
+        assert (await first).status == 200
+        with pytest.raises(UpstreamUnreachable):
+            await second
+        assert (server.connections, upstream.active) == (1, 0)

@@ -106,4 +106,3 @@ def _left(raw: bytes) -> Heard:
         count = int(size, 16)
         body, rest = body + rest[:count], rest[count + 2 :]
     return Heard(head, body, whole=False)
-

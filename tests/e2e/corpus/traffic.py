@@ -70,7 +70,7 @@ TARGETS = [
     b"/p/%2e%2e/off/x",
     b"/off/%2fx",
     b"/p/x;a=1/y",
-    b"/p/{}[]|\\^`\"<>",
+    b'/p/{}[]|\\^`"<>',
     b"/p/" + b"x" * 3000,
     b"http://gateway.example/p/x",
     b"http://another.example:81/off/x?a",
@@ -187,7 +187,9 @@ class Meanwhile:
 
 Step = Say | Meanwhile
 
-_METHODS = st.sampled_from([b"GET"] * 16 + [b"HEAD", b"HEAD", b"POST", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"REPORT"])
+_METHODS = st.sampled_from(
+    [b"GET"] * 16 + [b"HEAD", b"HEAD", b"POST", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"REPORT"]
+)
 _CREDENTIALS = st.sampled_from(CREDENTIALS)
 _TARGETS = st.sampled_from(TARGETS)
 _POOL = st.one_of(st.sampled_from(_USUAL), st.sampled_from(_UNUSUAL))
@@ -195,9 +197,13 @@ _SOME = st.lists(st.sampled_from(_USUAL), max_size=4)
 _CLOSING = st.sampled_from([[]] * 12 + [[b"close"], [b"x", b"CLOSE"]])
 _BODIES = st.one_of(st.just(b""), st.just(b"hello"), making.bodies())
 _MAY_CHUNKS = st.one_of(st.none(), making.chunkings())
+_VALUES = st.one_of(st.sampled_from([b"", b"a", b"keep-alive", b"close", b"192.0.2.3", b"a, b"]), making.values())
+_PLACES = st.lists(st.integers(0, 5), min_size=1, max_size=6)
 _BYTES = st.tuples(st.integers(0, 1 << 12), st.integers(0, 255))
 _NOWHERE = st.just(())
-_CUTS = st.one_of(*([_NOWHERE] * 7), st.lists(st.integers(0, 1 << 20), max_size=6).map(tuple), making.cuts().map(tuple))
+_CUTS = st.one_of(
+    *([_NOWHERE] * 7), st.lists(st.integers(0, 1 << 20), max_size=6).map(tuple), making.cuts().map(tuple)
+)
 
 
 @st.composite
@@ -225,6 +231,9 @@ def _varied(draw: st.DrawFn, base: Request) -> Ask:
     changes: dict[str, Any] = {}
     if what == "field":
         changes["fields"] = [draw(_POOL), *base.fields]
+    elif what == "value":
+        new = {at: draw(_VALUES) for at in draw(_PLACES)}
+        changes["fields"] = [(n, new.get(at, v)) for at, (n, v) in enumerate(base.fields)]
     elif what == "credential":
         kept = [f for f in base.fields if f[0].lower() not in (b"authorization", b"x-refresh-token")]
         changes["fields"] = [*kept, *draw(_CREDENTIALS)]
@@ -241,7 +250,13 @@ def _varied(draw: st.DrawFn, base: Request) -> Ask:
 
 
 _VARIATIONS = st.sampled_from(
-    ["same"] * 9 + ["byte"] * 4 + ["field"] * 3 + ["credential"] * 2 + ["target"] * 2 + ["version", "method", "blanks"]
+    ["same"] * 9
+    + ["byte"] * 4
+    + ["value"] * 4
+    + ["field"] * 3
+    + ["credential"] * 2
+    + ["target"] * 2
+    + ["version", "method", "blanks"]
 )
 _ODD = st.one_of([requests(), requests(), *(requests(flaw) for flaw in REQUEST_FLAWS)]).map(Ask)
 _SHAPES = st.sampled_from(["varied"] * 8 + ["new", "new", "odd"])
@@ -296,9 +311,11 @@ def _replies(draw: st.DrawFn) -> Reply:
 
 @st.composite
 def _acts(draw: st.DrawFn) -> Act:
-    return Act(draw(_replies()), draw(_CUTS), draw(_SILENCE))
+    reply = draw(_replies())
+    return Act(reply, draw(_CUTS if reply.flaw is None else _OFTEN), draw(_SILENCE))
 
 
+_OFTEN = st.one_of(_NOWHERE, st.lists(st.integers(0, 1 << 20), min_size=1, max_size=6).map(tuple))
 _MEANWHILE = st.builds(
     Meanwhile,
     st.sampled_from([b"", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL", b"\r\n", b"HTTP/1.1 408 Late\r\n"]),
