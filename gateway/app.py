@@ -4,7 +4,6 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 
 from gateway import settings
 from gateway.auth_server.client import AuthServerClient, ClientSettings
@@ -30,13 +29,13 @@ from gateway.edge.fittings import Fittings
 from gateway.edge.problems import Problems
 from gateway.edge.proxy import Proxy
 from gateway.edge.reception import Desk, Reception
-from gateway.edge.upstreams import Outgoing, Response, Target
+from gateway.edge.upstreams import Target
 from gateway.events import Emit, Events, Noticed
 from gateway.judge import Judge
 from gateway.refresher import Refresher
 from gateway.store.memory import MemoryStore
 from gateway.tally import Tally
-from gateway.upstream import Upstream, UpstreamRequest
+from gateway.upstream import Upstream
 from gateway.websocket import Tunnels
 
 
@@ -197,7 +196,7 @@ def _targets(config: Config, names: TokenNames, upstreams: dict[str, Upstream]) 
     return {
         name: Target(
             name=name,
-            send=partial(_send, upstreams[name]),
+            send=upstreams[name].send,
             begin=upstreams[name].begin,
             filter=filtered,
             scheme=upstream.url.scheme.encode(),
@@ -214,16 +213,3 @@ def _reserved(config: Config, names: TokenNames) -> frozenset[bytes]:
     """Names of fields that carry something of ours, in lower case."""
     every = {name.lower().encode() for u in settings.upstreams(config).values() for name in u.identity_headers}
     return frozenset({names.access, names.refresh, *names.response, *every})
-
-
-async def _send(upstream: Upstream, outgoing: Outgoing) -> Response:
-    request = UpstreamRequest(
-        outgoing.method,
-        outgoing.target,
-        outgoing.fields,
-        outgoing.body,
-        lane=outgoing.lane,
-        upgrade=outgoing.upgrade,
-        again=outgoing.again,
-    )
-    return await upstream.send(request, response_timeout=outgoing.response_timeout)

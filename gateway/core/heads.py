@@ -94,6 +94,8 @@ def read_head(
         raise GatewayError(errors.TARGET_TOO_LONG)
     if fields is None:
         fields = read_fields(headers, version, limits)
+    if sent[:1] == b"/" and b"#" not in sent:  # what ``_split`` says of nearly all
+        return Head(method, sent, sent.partition(b"?")[0], fields.host, headers, fields, version)
     target, authority = _split(sent, method)
     return Head(method, target, target.partition(b"?")[0], authority or fields.host, headers, fields, version)
 

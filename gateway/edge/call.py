@@ -1,7 +1,6 @@
 """One request on the proxied path, from its arrival to its end."""
 
 import asyncio
-import os
 import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass
@@ -24,13 +23,13 @@ from gateway.core.policy import Auth, OnUpstream401, Policy
 from gateway.edge.block import Block
 from gateway.edge.body import Receive, RequestBody
 from gateway.edge.cycle import cycle_of
-from gateway.edge.decisions import path_told
 from gateway.edge.fittings import Arrival, Fittings
 from gateway.edge.line import ASGISend, ProxyLine
 from gateway.edge.options import own_answer
 from gateway.edge.passage import Passage
 from gateway.edge.place import Place
 from gateway.edge.reception import Reception
+from gateway.edge.telling import new_request_id, path_told
 from gateway.edge.watch import Watch
 from gateway.events import Events, RequestEnded, fault, is_plain
 from gateway.exchange import drive
@@ -79,7 +78,7 @@ class Call:
         self._send = send
         self._cycle = cycle_of(scope)
         self._started = time.monotonic()
-        self._request_id = os.urandom(16).hex()
+        self._request_id = new_request_id()
 
     async def answer(self) -> None:
         """Whatever happens, the client gets one answer, or a connection that is seen to break."""

@@ -4,8 +4,6 @@ No endpoint is built yet. Nothing under the prefix reaches an upstream, so that 
 without taking a path away from an API.
 """
 
-import os
-
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +13,7 @@ from gateway.core.cors import origin_of
 from gateway.edge.cors import Cors
 from gateway.edge.options import own_answer
 from gateway.edge.problems import Problems
+from gateway.edge.telling import new_request_id
 from gateway.events import Emit, RequestEnded
 
 _NO_CONTENT = 204
@@ -24,7 +23,7 @@ def endpoints(problems: Problems, cors: Cors, emit: Emit) -> Starlette:
     """The application for the prefix."""
 
     async def not_found(request: Request, _: Exception) -> Response:
-        fields, request_id = request.scope["headers"], os.urandom(16).hex()
+        fields, request_id = request.scope["headers"], new_request_id()
         ended = own_answer(cors, fields) if request.method == "OPTIONS" else None
         if ended is not None:
             status, headers, body = _NO_CONTENT, ended, b""

@@ -9,7 +9,6 @@ new tokens, or a failure before the first byte.
 """
 
 import asyncio
-import os
 from time import monotonic
 from typing import Any
 
@@ -19,10 +18,10 @@ from gateway.core.lifecycle import Forward, Pass, Relay, UpstreamAnswer
 from gateway.edge.crossing import answer_lines, usual_lines
 from gateway.edge.cycle import Cycle
 from gateway.edge.cycle_ports import Transport
-from gateway.edge.decisions import path_told
 from gateway.edge.fittings import Fittings
 from gateway.edge.passage import Passage
 from gateway.edge.reception import Reception
+from gateway.edge.telling import new_request_id, path_told
 from gateway.edge.upstreams import Response
 from gateway.events import Events, RequestEnded, fault, is_plain
 
@@ -221,7 +220,7 @@ class Lane:
             return
         emit(
             RequestEnded(
-                request_id=os.urandom(16).hex(),
+                request_id=new_request_id(),
                 method=cycle.method,
                 path=path_told(cycle.target),
                 route=passage.route,

@@ -20,7 +20,7 @@ from gateway.edge.listener import SHORT_LINGER, ListenerSettings
 from gateway.edge.parser import RequestParser
 from gateway.edge.place import Place
 from gateway.edge.refusal import refusal
-from gateway.edge.scope import http_scope
+from gateway.edge.scope import ConnectionScope
 from gateway.edge.transport import ClientTransport
 
 _SLICE = 16 * 1024
@@ -62,6 +62,7 @@ class Pipeline:
         self._transport = transport
         self._server = server
         self.tasks: set[Any] = server.tasks
+        self._scope = ConnectionScope(place)
         self._lane = None if express is None else express.lane(transport, self.tasks)
         self._loop = loop
         self._switch: Callable[[bytes], Duplex] | None = switch
@@ -186,7 +187,7 @@ class Pipeline:
 
     def apply(self, cycle: Cycle) -> None:
         """Let the application answer."""
-        self.tasks.add(self._loop.create_task(self._run(cycle, http_scope(cycle))))
+        self.tasks.add(self._loop.create_task(self._run(cycle, self._scope.of(cycle))))
 
     async def _run(self, cycle: Cycle, scope: dict[str, Any]) -> None:
         if self._transport.write_paused:  # the answers before this one are not read: ask for no more (D4)

@@ -1,6 +1,5 @@
 """The proxied path as a pure ASGI application: no framework between the client and the upstream."""
 
-import os
 import time
 from collections.abc import MutableMapping
 from typing import Any
@@ -12,6 +11,7 @@ from gateway.edge.body import Receive
 from gateway.edge.call import Call, Foreign, ProxySettings
 from gateway.edge.cycle import cycle_of
 from gateway.edge.line import ASGISend
+from gateway.edge.telling import new_request_id
 from gateway.events import Repeated, RequestEnded
 
 
@@ -41,7 +41,7 @@ class Proxy:
 
     def malformed(self, problem: Problem, client: str) -> tuple[Headers, bytes]:
         """Header fields and body of the answer to what never became a request."""
-        request_id = os.urandom(16).hex()
+        request_id = new_request_id()
         self._emit_unread(problem, request_id, client)
         fit = self._settings.fittings
         headers, body = fit.problems.render(problem, request_id)

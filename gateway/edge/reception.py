@@ -20,10 +20,10 @@ from gateway.core.routes import Router, Rule
 from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken
 from gateway.edge.block import Block
-from gateway.edge.decisions import NAMES
 from gateway.edge.passage import Passage, Reading
 from gateway.edge.place import Place
 from gateway.edge.ports import Credentials, Judge
+from gateway.edge.telling import NAMES
 from gateway.edge.upstreams import Target
 from gateway.events import Emit, Noticed
 

@@ -106,7 +106,7 @@ class Response(Protocol):
         """Let go."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Outgoing:
     """One request for an upstream, byte for byte."""
 

@@ -1,6 +1,7 @@
 """The upstream, to the exchange: a request in, a response out."""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.core.errors import BAD_REQUEST, GatewayError
 from gateway.core.wire import FieldLines
@@ -15,22 +16,54 @@ _AT_ONCE = 64 * 1024
 """A body up to this size goes out with the head; a larger one by a task that heeds back-pressure."""
 
 
+class Sendable(Protocol):
+    """What to send, byte for byte (P10, P11)."""
+
+    @property
+    def method(self) -> bytes:
+        """As it came."""
+
+    @property
+    def target(self) -> bytes:
+        """Origin form, written as it is."""
+
+    @property
+    def fields(self) -> FieldLines:
+        """All of them, ``Host`` included, in order; without Content-Length and Transfer-Encoding."""
+
+    @property
+    def body(self) -> BodySource | None:
+        """None: there is none."""
+
+    @property
+    def lane(self) -> int:
+        """The number of the rule that it comes by: its share of the connections (``UpstreamSettings.lanes``)."""
+
+    @property
+    def response_timeout(self) -> float | None:
+        """Seconds until the head; None: the upstream's own."""
+
+    @property
+    def upgrade(self) -> bool:
+        """It asks for another protocol: the response may be a 101, and waits for ``UpstreamResponse.switch``."""
+
+    @property
+    def again(self) -> bool:
+        """It was lost on a stale connection already: it goes on a new one, and is not repeated once more."""
+
+
 @dataclass(slots=True)
 class UpstreamRequest:
-    """What to send, byte for byte (P10, P11)."""
+    """A ``Sendable``."""
 
     method: bytes
     target: bytes = field(repr=False)
-    """Origin form, written as it is."""
     fields: FieldLines = field(repr=False)
-    """All of them, ``Host`` included, in order; without Content-Length and Transfer-Encoding."""
     body: BodySource | None = None
     lane: int = 0
-    """The number of the rule that it comes by: its share of the connections (``UpstreamSettings.lanes``)."""
-    again: bool = False
-    """It was lost on a stale connection already: it goes on a new one, and is not repeated once more."""
+    response_timeout: float | None = None
     upgrade: bool = False
-    """It asks for another protocol: the response may be a 101, and then waits for ``UpstreamResponse.switch``."""
+    again: bool = False
 
 
 class Upstream:
@@ -40,7 +73,7 @@ class Upstream:
         self._settings = settings
         self._pool = Pool(settings)
 
-    async def send(self, request: UpstreamRequest, *, response_timeout: float | None = None) -> UpstreamResponse:
+    async def send(self, request: Sendable) -> UpstreamResponse:
         """Send and return once the final head is here; the body may still be going up.
 
         A request lost on a connection that had gone stale is repeated once, if it may be (B16).
@@ -56,7 +89,9 @@ class Upstream:
         if body is not None and body.ready is not None and len(body.ready) <= _AT_ONCE:
             head += _whole_body(body.ready, body.length)
             body = None
-        timeout = self._settings.response_timeout if response_timeout is None else response_timeout
+        timeout = request.response_timeout
+        if timeout is None:
+            timeout = self._settings.response_timeout
         unsafe = request.method not in REPEATABLE
         for_head = request.method == b"HEAD"
         connection = None if request.again else self._pool.pick(request.lane, unsafe=unsafe)
@@ -95,9 +130,9 @@ class Upstream:
         Args:
             method: as it came; so are the others.
             target: in origin form.
-            fields: see ``UpstreamRequest``.
+            fields: see ``Sendable``.
             body: all of it; it goes up with its length. None: there is none.
-            lane: see ``UpstreamRequest``.
+            lane: see ``Sendable``.
             response_timeout: seconds until the head; None: the upstream's own.
 
         Raises:

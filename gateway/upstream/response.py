@@ -38,11 +38,11 @@ class UpstreamResponse:
 
     A reader is a task that awaits ``head`` and ``read``, or a callee: ``on_news``. It is called, without a turn of
     the event loop, whenever there is something new: the head (``status``), more of the body (``take``), the end
-    (``at_end`` once all is taken), or ``error``. These two are the last, and it is forgotten; by then the connection
-    is in its pool, or closed, and the callee may start the next request at once. It may take what is there or leave
-    it: what is left stays buffered, and beyond ``max_buffered`` the upstream is not read. While it wants more it says
-    so with ``expect``, so that only then the upstream's time counts. It may call ``close``, which is not news to it,
-    or set ``on_news`` to None and leave the rest to a task. It must not raise.
+    (``at_end`` once all is taken), or ``error``. These two are the last, and it is forgotten; by then the
+    connection is in its pool, or closed, and the callee may start the next request at once. It may take what is
+    there or leave it: what is left stays buffered, and beyond ``max_buffered`` the upstream is not read. While it
+    wants more it says so with ``expect``, so that only then the upstream's time counts. It may call ``close``,
+    which is not news to it, or set ``on_news`` to None and leave the rest to a task. It must not raise.
     """
 
     __slots__ = (

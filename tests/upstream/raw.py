@@ -208,8 +208,8 @@ async def client_leaves() -> bytes:
     raise ClientGone
 
 
-def get(target: bytes = b"/", *, method: bytes = b"GET", body=None, headers=()) -> UpstreamRequest:
-    return UpstreamRequest(method, target, request_lines([(b"Host", b"api.example"), *headers]), body)
+def get(target: bytes = b"/", *, method: bytes = b"GET", body=None, headers=(), **more) -> UpstreamRequest:
+    return UpstreamRequest(method, target, request_lines([(b"Host", b"api.example"), *headers]), body, **more)
 
 
 def post(body, **kwargs) -> UpstreamRequest:

@@ -63,7 +63,7 @@ async def test_one_waiter_too_many_is_refused_at_once():
 async def test_nobody_waits_for_a_connection_for_ever():
     """D5"""
     async with talking_to(once(b""), max_connections=1, response_timeout=0.05) as (_, upstream):
-        holder = asyncio.create_task(upstream.send(get(), response_timeout=60))
+        holder = asyncio.create_task(upstream.send(get(response_timeout=60)))
         await eventually(lambda: upstream.active == 1)
         with pytest.raises(Overloaded):
             await upstream.send(get())

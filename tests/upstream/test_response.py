@@ -122,7 +122,7 @@ async def test_a_request_may_have_a_patience_of_its_own():
     async with talking_to(once(CONTINUE)) as (_, upstream):
         for body in (None, Body(ready=b"x", length=1), Body(b"x", length=1)):
             with pytest.raises(UpstreamTimeout):
-                await upstream.send(get(body=body), response_timeout=0.05)
+                await upstream.send(get(body=body, response_timeout=0.05))
 
 
 async def test_a_body_that_stands_still_times_out():
