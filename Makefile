@@ -45,9 +45,10 @@ format: .venv/ready ## apply the style
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-docs: .venv/ready ## write what is generated from the configuration's models
+docs: .venv/ready ## write what is generated, from the configuration's models and the last figures
 	@$(BIN)/gateway schema --markdown > docs/configuration.md
 	@$(BIN)/gateway schema > gateway.schema.json
+	@[ ! -e docs/performance.json ] || $(BIN)/python -m bench --page
 
 lock: .venv/ready ## choose new versions; the lock files hold names, versions and hashes only
 	@$(BIN)/python -m pip install -q uv

@@ -104,7 +104,7 @@ def _keep(found: results.Results, *, write: bool) -> None:
     results.save(found, _LAST)
     if write:
         results.save(found, _KEPT)
-        page.write(found, _DOCS)
+        page.write(results.load(_KEPT), _DOCS)  # of the rounded figures, as --page would
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def _worse(ours: Row, theirs: Row, key: str) -> str:
     figure, mine, other = FIGURES[key], ours.median(key), theirs.median(key)
     if mine is None or other is None:
         return ""
-    lost = mine * _MARGIN < other if figure.more_is_better else mine > other * _MARGIN
+    lost = mine * _MARGIN < other if figure.more_is_better else mine > max(other * _MARGIN, other + figure.trifle)
     shown = f"{formatted(mine, figure.digits)} to {formatted(other, figure.digits)}"
     return f"{figure.title} {shown}" if lost else ""
 

@@ -167,6 +167,31 @@ def test_the_time_is_that_of_the_event_in_utc(capfd):
     assert before - timedelta(milliseconds=1) <= told <= datetime.now(UTC)
 
 
+def test_the_seconds_of_another_line_are_not_told(capfd):
+    """Their text is kept, for as long as they last."""
+    emit = log.configure("debug", "json")
+    emit(request())
+    emit._clock._seconds, emit._clock._text = 1, "1970-01-01T00:00:01."
+    emit(request())
+    first, second = (json.loads(line)["timestamp"] for line in capfd.readouterr().err.splitlines())
+    assert first < second
+
+
+async def test_plain_lines_wait_for_each_other_and_those_that_matter_for_nothing(capfd):
+    """In their order: what was held back goes first."""
+    emit = log.configure("debug", "json")
+    emit(request(path="/1"))
+    emit(request(path="/2"))
+    assert capfd.readouterr().err == ""
+    emit(request(path="/3", status=401, code="invalid_token"))
+    assert [json.loads(line)["path"] for line in capfd.readouterr().err.splitlines()] == ["/1", "/2", "/3"]
+    for event, level, _ in EVENTS:
+        emit(event)
+        assert bool(capfd.readouterr().err) == (level != "debug")
+        emit.close()
+        capfd.readouterr()
+
+
 def test_libraries_that_quote_urls_and_headers_are_silenced(capfd):
     """X9, trap 11: httpx tells full URLs at INFO, httpcore whole headers at DEBUG."""
     log.configure("debug", "json")

@@ -96,6 +96,7 @@ UNIQUE = Throughput(
     about="Each request bears a `traceparent` of its own, so that nothing remembered of an earlier head fits.",
     entries=entries((DIRECT, *_COMPARED)),
     load=Load(mode="unique"),
+    seconds=1,
     quick=True,
 )
 TOKENS = Throughput(
@@ -133,6 +134,7 @@ MANY_CLIENTS = [
         about=f"{count:,} keep-alive clients, all of them busy.",
         entries=entries(_COMPARED),
         load=Load(clients=count),
+        seconds=3,
     )
     for count in (1024, 4096)
 ]

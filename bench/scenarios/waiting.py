@@ -8,7 +8,7 @@ from functools import partial
 
 from bench.asking import get, judge
 from bench.load import Client, Reply, connected, in_turn, play
-from bench.peers import AIOHTTP, COMPILED, DIRECT, OURS
+from bench.peers import COMPILED, DIRECT, OURS
 from bench.samples import Sample, percentile
 from bench.scenarios.base import MIB, Scenario
 from bench.scenarios.throughput import entries
@@ -104,7 +104,7 @@ SLOW = Slow(
     title="1,000 slow answers at once",
     about="1,000 clients, each with two requests in turn whose answers take the API a second. Ideal would be "
     "1,000 a second.",
-    entries=entries((DIRECT, *COMPILED, *OURS, AIOHTTP), Setting(behind="services")),
+    entries=entries((DIRECT, *COMPILED, *OURS), Setting(behind="services")),
 )
 IDLE = Idle(
     id="idle-4096",

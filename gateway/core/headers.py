@@ -51,7 +51,7 @@ PASSED_ON = frozenset(
         *(b"x-amzn-trace-id", b"x-datadog-parent-id", b"x-datadog-trace-id", b"x-correlation-id", b"x-request-id"),
     }
 )
-"""Request fields that often differ between two requests, and that no rule of the gateway reads, unless configured."""
+"""Request fields that often differ between two requests and that no rule of ours reads, unless configured."""
 
 _CGI_PROXY = b"proxy"
 """Becomes HTTP_PROXY in a CGI-like server, which then calls its own upstreams through it (CVE-2016-5385)."""

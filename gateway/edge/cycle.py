@@ -67,6 +67,8 @@ class Cycle:
         """The request target, the client's bytes."""
         self.version = request.version
         self.keep_alive = request.persists
+        self.framed = request.framed
+        """A body was announced, be it an empty one."""
         self.block = request.block
         """Its fields."""
         self._pieces: list[bytes] = []
@@ -96,6 +98,10 @@ class Cycle:
         if self._buffered > _HIGH_WATER:
             self.transport.hold_back()
         self._wake()
+
+    def whole(self) -> bytes | None:
+        """The body, all of which is here and not taken yet; None: it is not. It may still be received."""
+        return None if self._more or self._told_end else b"".join(self._pieces)
 
     def end(self) -> None:
         """The request is complete."""

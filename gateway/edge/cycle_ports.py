@@ -54,5 +54,7 @@ class Request(Protocol):
     target: bytes
     version: str
     block: Block
+    framed: bool
+    """A body was announced."""
     persists: bool
     """It keeps the connection."""

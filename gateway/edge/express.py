@@ -68,7 +68,8 @@ class Lane:
         express = self._express
         try:
             passage = self._admit(express, cycle)
-            if passage is None:
+            body = cycle.whole() if cycle.framed else None
+            if passage is None or (cycle.framed and body is None):
                 return False
             rule, block, lines = passage.rule, cycle.block, passage.lines
             if lines is None:
@@ -79,6 +80,7 @@ class Lane:
                 cycle.method.encode(),
                 passage.target.target(cycle.target, rule),
                 lines,
+                body=body,
                 lane=rule.lane,
                 response_timeout=rule.response_timeout,
             )

@@ -39,6 +39,8 @@ class ProxyLine:
         self._response: Response | None = None
         self._upgrade: Upgrade | None = None
         self._sent: AccessToken | None = None
+        self._whole = False
+        """The request went up by the express lane: all of it."""
         self._tokens: Headers = []
         self._deadline = arrival.at + fittings.timeout
         self.status = 0
@@ -57,13 +59,14 @@ class ProxyLine:
         await self._drop()
         held = self._held()
         if held is not None and token is not self._arrival.passage.own:
-            self._response, held = held, None
-            await self._drop()
+            await held.drain(_DROPPED)
+            held = None
         self._sent = token
         again = held is not None and held.stale and self._arrival.head.method in IDEMPOTENT
         if held is None or again:
             held = await self._dispatch(token, again=again)
         else:
+            self._whole = True
             await held.head()
         self._response = held
         return UpstreamAnswer(held.status, held.status == 401 and is_invalid_token(held.headers))  # noqa: PLR2004
@@ -222,8 +225,9 @@ class ProxyLine:
         if response is None:
             return
         body = self._arrival.body
-        if body is not None and not body.complete:
+        if body is not None and not body.complete and not self._whole:
             response.close()  # its connection is lost anyway; reading on could outgrow what is kept for the replay
+        self._whole = False
         await response.drain(_DROPPED)
 
     def _closing(self) -> Headers:

@@ -76,6 +76,7 @@ class RequestParser:
         "_sink_request",
         "_skip",
         "block",
+        "framed",
         "held",
         "in_body",
         "method",
@@ -116,6 +117,8 @@ class RequestParser:
         self.version = "1.1"
         self.block = Block([])
         """The fields of the head."""
+        self.framed = False
+        """A body was announced, be it an empty one."""
         self.persists = True
         """The client keeps the connection (RFC 9112 §9.3)."""
 
@@ -157,6 +160,7 @@ class RequestParser:
             return False
         known = self.block
         self.method, self.target, self.block = repeated
+        self.framed = False
         self._sink_request(self)
         self._sink_end()
         self.block = known
@@ -172,7 +176,7 @@ class RequestParser:
         elif boundary and not self._begun:
             self.block.forget()  # ``RawHead`` has to see the request that follows these lines
             self._raw.blank()
-        elif self._raw.plain and self.persists and self.version == "1.1":
+        elif self._raw.plain and self.persists and self.version == "1.1" and not self.framed:
             self.block.remember(data, self._raw.at)
 
     def _parse(self, data: bytes) -> None:
@@ -254,7 +258,8 @@ class RequestParser:
         headers, self._fields = self._fields, []  # those that come now are trailers
         self.block = Block(headers)
         self.persists = http.should_keep_alive() and (self.version == "1.1" or not _closes(headers))
-        self._skip = http.should_upgrade() and any(n in FRAMING for n, _ in headers)
+        self.framed = any(n in FRAMING for n, _ in headers)
+        self._skip = self.framed and http.should_upgrade()
         self._raw.complete(headers)
         self.partial, self.in_body = False, True
         self._silent = 0

@@ -79,6 +79,7 @@ class Reading:
         preflight: bool,
         loops: bool,
         upgrade: bool,
+        expects: bool,
     ) -> None:
         self.fields = fields
         self.carried = carried
@@ -92,7 +93,8 @@ class Reading:
         """The request has been through this gateway already."""
         self.upgrade = upgrade
         """Another protocol is asked for."""
-        self.plain = not (loops or upgrade or fields.has_body)
-        """No body comes, no other protocol is asked for, and no loop is to be broken."""
+        counted = not fields.has_body or (fields.content_length is not None and not expects)
+        self.plain = counted and not (loops or upgrade)
+        """No body but one of a length, no other protocol is asked for, and no loop is to be broken."""
         self.passages: dict[int, Passage] = {}
         """By the rule, which lives as long as the gateway."""

@@ -72,6 +72,8 @@ class Pipeline:
         """Those not answered yet, in order: more than one only when a client pipelines."""
         self._incoming: Cycle | None = None
         """The one whose body is not complete, be it answered or not."""
+        self._pending: Cycle | None = None
+        """The one whose body may be complete within the bytes at hand: only then it is one for the express lane."""
         self._refusal: Problem | None = None
         """What came behind the queue was no request; nothing more is read."""
         self._ahead = b""
@@ -110,6 +112,7 @@ class Pipeline:
         except Exception:
             self._transport.cut(reset=True)  # a mistake of ours: the event loop would log it and leave all as it is
             raise
+        self._pursue()
         held = self._parser.held
         if held is not None and len(held) > _HELD:
             self._transport.hold_back()
@@ -159,10 +162,12 @@ class Pipeline:
             cycle.keep_alive = False
         self._queue.append(cycle)
         self._incoming = cycle
-        if len(self._queue) == 1:
-            self._start(cycle)
-        else:
+        if len(self._queue) > 1:
             self._transport.hold_back()
+        elif request.framed and self._lane is not None:
+            self._pending = cycle
+        else:
+            self._start(cycle)
 
     def on_body(self, data: bytes) -> None:
         """A piece of its body."""
@@ -175,7 +180,10 @@ class Pipeline:
         self._clock.ours()
         if cycle is not None:
             cycle.end()
-            if cycle.answered and not self._transport.closing:
+            if cycle is self._pending:
+                self._pending = None
+                self._start(cycle)
+            elif cycle.answered and not self._transport.closing:
                 self._next()
 
     # Requests in their order.
@@ -183,6 +191,12 @@ class Pipeline:
     def _start(self, cycle: Cycle) -> None:
         lane = self._lane
         if lane is None or self._transport.write_paused or not lane.take(cycle):
+            self.apply(cycle)
+
+    def _pursue(self) -> None:
+        """More of the body is to come than the bytes at hand."""
+        cycle, self._pending = self._pending, None
+        if cycle is not None:
             self.apply(cycle)
 
     def apply(self, cycle: Cycle) -> None:
@@ -247,6 +261,7 @@ class Pipeline:
 
     def _malformed(self, problem: Problem) -> None:
         """RFC 9112 §2.2: refuse and close, but never within or in place of another request's answer."""
+        self._pursue()
         cycle, self._incoming = self._incoming, None
         self._refusal = problem
         self._clock.ours()

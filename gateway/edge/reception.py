@@ -76,7 +76,7 @@ class Reception:
         self.find = desk.router.find
         names = desk.credentials.names
         self._unread = PASSED_ON - desk.reserved
-        self._told = frozenset({b"via", b"origin", b"upgrade", names.access, names.refresh})
+        self._told = frozenset({b"via", b"origin", b"upgrade", b"expect", names.access, names.refresh})
 
     def head(self, request: Request) -> Head:
         """A request's checked head. Raises: GatewayError: it is refused."""
@@ -124,6 +124,7 @@ class Reception:
             preflight=is_preflight("OPTIONS", headers),
             loops=self._via.loops(told),
             upgrade=any(n == b"upgrade" for n, _ in told),
+            expects=any(n == b"expect" for n, _ in told),
         )
 
     def _warn(self) -> None:

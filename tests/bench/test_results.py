@@ -9,6 +9,7 @@ import pytest
 from bench import page, results
 from bench.goals import GOALS, Goal
 from bench.plot import svg
+from bench.programs import ROOT
 from bench.report import cells, formatted, heads
 from bench.results import Results
 from bench.samples import Row
@@ -94,10 +95,27 @@ def test_the_page_says_where_ours_is_worse_and_only_there(found):
     assert losses == [f"- Fresh token, 64 clients, 1 KB, against nginx: {worse}"]
 
 
+@pytest.mark.parametrize(("grown", "losses"), [(0.9, 0), (1.1, 1)])
+def test_less_than_a_megabyte_of_growth_is_no_loss(grown, losses):
+    rows = [Row("nginx", [{"growth": 0.0}]), Row("Evergreen", [{"growth": grown}])]
+    text = page.page(Results("", 1, {}, {}, {"stream-up": rows}))
+    assert text.count("- 1 GiB up, against nginx: growth") == losses
+
+
 def test_page_and_plot_are_written_side_by_side(found, tmp_path):
     page.write(found, tmp_path)
     assert "](performance.svg)" in (tmp_path / "performance.md").read_text()
     assert (tmp_path / "performance.svg").read_text() == svg(found)
+
+
+def test_the_page_in_docs_is_made_of_the_figures_beside_it():
+    """Whoever changes the template writes the page again: `make docs`."""
+    docs = ROOT / "docs"
+    if not (docs / "performance.json").exists():
+        pytest.skip("no run of `make bench` has been kept yet")
+    kept = results.load(docs / "performance.json")
+    assert (docs / "performance.md").read_text() == page.page(kept)
+    assert (docs / "performance.svg").read_text() == svg(kept)
 
 
 def test_a_cell_without_a_figure_is_a_dash():

@@ -127,8 +127,6 @@ async def test_it_can_be_closed(tmp_path):
 
 
 NOT_PLAIN = {
-    "a body": head_bytes("POST", "/", None, [(b"Content-Length", b"5")]) + b"hello",
-    "an empty body": head_bytes("POST", "/", None, [(b"Content-Length", b"0")]),
     "chunks": head_bytes("POST", "/", None, [(b"Transfer-Encoding", b"chunked")]) + b"0\r\n\r\n",
     "another protocol": head_bytes("GET", "/", None, [(b"Connection", b"Upgrade"), (b"Upgrade", b"h2c")]),
     "OPTIONS": head_bytes("OPTIONS", "/", None),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -113,3 +114,19 @@ def test_at_the_end_the_lines_of_all_requests_are_there(tmp_path):
             assert running.stop() == 0
             lines = [json.loads(line) for line in running.log.read_text().splitlines()]
             assert [line["path"] for line in lines if line["event"] == "request"] == [f"/{n}" for n in range(1, 21)]
+
+
+def test_an_end_at_once_loses_no_line_either(tmp_path):
+    """The second signal waits for nothing; what the log holds back is written."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        sections = {"upstream": {"url": url}, "log": {"level": "debug"}}
+        with gateway(tmp_path, sections, OPEN) as running, connection(running) as client:
+            client.sendall(head_bytes(target="/last"))
+            with closing(listener.accept()[0]) as api:
+                api.recv(65536)
+                api.sendall(OK)
+                assert client.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+            running.process.send_signal(signal.SIGINT)
+            running.stop()
+            assert '"path": "/last"' in running.log.read_text()
