@@ -74,8 +74,10 @@ class GatewayServer(uvicorn.Server):
 
     def _stop(self) -> None:
         """The first signal drains; a second one waits for nothing, not even for open flights."""
-        if self.should_exit and self._serving is not None:
-            self._serving.cancel()
+        if self.should_exit:
+            self.force_exit = True
+            if self._shared.draining and self._serving is not None:
+                self._serving.cancel()
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

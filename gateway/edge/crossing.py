@@ -5,6 +5,7 @@ from itertools import compress
 from typing import Protocol
 
 from gateway.core.answers import AnswerFields, answer_fields
+from gateway.core.bounded import Learnt
 from gateway.core.errors import BAD_REQUEST, GatewayError
 from gateway.core.forwarding import Peer
 from gateway.core.headers import Crossing, Header, Headers, connection_options
@@ -115,10 +116,10 @@ def answer_lines(fit: Fittings, asked: Asked, response: Response) -> AnswerField
     head, target = response.received, asked.target
     if head is None or (b"location" in head.shape.at and not target.preserve_host):
         return answer_fields(response_fields(fit, asked, response, [], None))
-    added = _added(fit, asked, response, head.shape)
+    added = tuple(_added(fit, asked, response, head.shape))
     if not head.known:
         return _kept_lines(fit, head, added)
-    key: tuple[Received | Header, ...] = (head, *added)
+    key = (head, added)
     fields = target.answers.get(key)
     if fields is None:
         fields = _kept_lines(fit, head, added)
@@ -126,17 +127,23 @@ def answer_lines(fit: Fittings, asked: Asked, response: Response) -> AnswerField
     return fields
 
 
-def _kept_lines(fit: Fittings, head: Received, added: Headers) -> AnswerFields:
+def _kept_lines(fit: Fittings, head: Received, added: tuple[Header, ...]) -> AnswerFields:
     options = connection_options([head.lines[at][_OPTIONS_AT:] for at in head.shape.at.get(b"connection", ())])
     mask = fit.response_filter.mask(head.shape, options, head.status)
     lines = list(compress(head.lines, mask))
-    lines.append(field_lines(added))
+    ours = _ours.get(added)
+    if ours is None:
+        ours = field_lines(added)
+        _ours.learn(added, ours)
+    lines.append(ours)
     lengths = head.shape.at.get(b"content-length")
     length = head.length if lengths and mask[lengths[0]] else None
     return AnswerFields(b"\r\n".join(lines), length, closes=False)
 
 
 _OPTIONS_AT = len(b"connection: ")
+_ours: Learnt[tuple[Header, ...], bytes] = Learnt(256)
+"""What is added to answers, written: nothing of it is a client's or an upstream's."""
 
 
 def _added(fit: Fittings, asked: Asked, response: Response, shape: Shape) -> Headers:

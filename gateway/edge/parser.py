@@ -64,6 +64,7 @@ class RequestParser:
     __slots__ = (
         "_begun",
         "_boundary",
+        "_bypassed",
         "_cap",
         "_continuing",
         "_fields",
@@ -79,6 +80,7 @@ class RequestParser:
         "framed",
         "held",
         "in_body",
+        "left",
         "method",
         "partial",
         "persists",
@@ -112,6 +114,10 @@ class RequestParser:
         """A head has begun and is not complete."""
         self.in_body = False
         """A head was read, and not yet the end of its body."""
+        self.left = 0
+        """Bytes of a body of known length that are still to come."""
+        self._bypassed = False
+        """Some of them the C parser has not seen."""
         self.method = ""
         self.target = b""
         self.version = "1.1"
@@ -137,6 +143,9 @@ class RequestParser:
         if self.held is not None:
             self.held += data
             return
+        if self.left and (self._bypassed or len(data) < self.left):
+            self._count(data)
+            return
         boundary = self._boundary = not (self.partial or self.in_body)
         if boundary and (not self.persists or self._repeats(data)):
             return  # nothing after the last request is one (RFC 9112 §9.6)
@@ -152,6 +161,21 @@ class RequestParser:
         except httptools.HttpParserError:
             raise GatewayError(errors.BAD_REQUEST) from None
         self._look_back(data, boundary=boundary)
+
+    def _count(self, data: bytes) -> None:
+        """A body of known length needs no parsing, and large pieces of it no copy."""
+        body = data if len(data) <= self.left else data[: self.left]
+        self.left -= len(body)
+        self._bypassed = True
+        self._raw.skip(body)
+        self._sink_body(body)
+        if self.left:
+            return
+        self._bypassed = False
+        self._http = self._parser()
+        self.on_message_complete()
+        if len(body) < len(data):
+            self.feed(data[len(body) :])
 
     def _repeats(self, data: bytes) -> bool:
         """``data`` is the last request over again, but for its first line; then that is all to be read."""
@@ -260,6 +284,7 @@ class RequestParser:
         self.persists = http.should_keep_alive() and (self.version == "1.1" or not _closes(headers))
         self.framed = any(n in FRAMING for n, _ in headers)
         self._skip = self.framed and http.should_upgrade()
+        self.left = sum(int(value) for name, value in headers if name == b"content-length") if self.framed else 0
         self._raw.complete(headers)
         self.partial, self.in_body = False, True
         self._silent = 0
@@ -277,6 +302,7 @@ class RequestParser:
     def on_body(self, data: bytes) -> None:
         """Content, without its chunks' framing."""
         self._silent = 0
+        self.left -= min(len(data), self.left)
         self._sink_body(data)
 
     def on_message_complete(self) -> None:
@@ -286,6 +312,7 @@ class RequestParser:
         if self._fields:
             self._check_trailers()
         self.in_body = False
+        self.left = 0
         self._sink_end()
 
     def _check_trailers(self) -> None:

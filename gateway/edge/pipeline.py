@@ -102,7 +102,7 @@ class Pipeline:
     def _read(self, data: bytes) -> None:
         """Parse, but not ahead of two requests: thousands of small ones fit into one read (D6)."""
         try:
-            if len(data) <= _SLICE:
+            if len(data) <= max(_SLICE, self._parser.left):
                 self._parser.feed(data)
             else:
                 self._read_slices(data)

@@ -23,8 +23,12 @@ _LINGERING = 32
 """Refused for being too many, and lingering: at once, so many. They hold what we are short of (B27)."""
 
 
-class GatewayProtocol(asyncio.Protocol):
-    """One client's connection."""
+class GatewayProtocol:
+    """One client's connection.
+
+    An ``asyncio.Protocol`` by its methods, all that event loops ask for: a class that is compiled may have no base
+    that is not (docs/adr/0011).
+    """
 
     def __init__(
         self,

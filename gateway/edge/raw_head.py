@@ -44,6 +44,13 @@ class RawHead:
         self._before = self._tail
         self._tail = data[-2:] if len(data) > 1 else (self._tail + data)[-2:]
 
+    def skip(self, data: bytes) -> None:
+        """These are no part of a head, and nobody else is told of them."""
+        self.data = b""
+        self.at = 0
+        self._before = self._tail
+        self._tail = data[-2:] if len(data) > 1 else (self._tail + data)[-2:]
+
     def begun(self, *, alone: bool) -> None:
         """A request begins within the bytes at hand; ``alone``: with their first byte, but for empty lines."""
         self._size = -1

@@ -160,7 +160,7 @@ class Target:
     preserve_host: bool = True
     identity: Mapping[bytes, str] = field(default_factory=dict)
     """Header name (lower case) to the verified claim that it carries."""
-    answers: Learnt[tuple[Received | Header, ...], AnswerFields] = field(
+    answers: Learnt[tuple[Received, tuple[Header, ...]], AnswerFields] = field(
         default_factory=lambda: Learnt(_ANSWERS), repr=False, compare=False
     )
     """By a known head and what was added to it: what the client got."""

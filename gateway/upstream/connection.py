@@ -24,10 +24,13 @@ _MANY = 64
 """Pieces of a body that are kept apart: each of a byte or two would cost thirty times its size (D4)."""
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """Sends one request at a time and reads its response meanwhile.
 
     It takes a slot of its pool from its making to ``gone``, which every end leads to exactly once: ``abort``.
+
+    An ``asyncio.Protocol`` by its methods, all that event loops ask for: a class that is compiled may have no base
+    that is not (docs/adr/0011).
     """
 
     __slots__ = (

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from typing import cast
 
 from gateway.core.errors import Overloaded
 from gateway.descriptors import exhausted
@@ -43,11 +44,12 @@ async def _connect(connection: Connection, settings: UpstreamSettings, addresses
 
 
 async def _connect_to(address: str, connection: Connection, settings: UpstreamSettings) -> None:
+    protocol = cast("asyncio.Protocol", connection)
     if settings.tls is None:
-        await asyncio.get_running_loop().create_connection(lambda: connection, address, settings.port)
+        await asyncio.get_running_loop().create_connection(lambda: protocol, address, settings.port)
         return
     await connect_tls(
-        connection,
+        protocol,
         address,
         settings.port,
         context=settings.tls,

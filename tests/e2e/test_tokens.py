@@ -127,6 +127,7 @@ def set_clock(h: House, moment: float) -> None:
     proxy = h.gateway.application._proxy
     fittings = replace(proxy._settings.fittings, clock=lambda: moment)
     proxy._settings = replace(proxy._settings, fittings=fittings)
+    proxy._settings.reception._clock = fittings.clock
 
 
 async def test_the_leeway_ends_where_it_says(tmp_path):

@@ -325,3 +325,21 @@ def test_empty_lines_between_requests_may_be_cut_anywhere(blank):
                 if piece:
                     parser.feed(piece)
             assert sink.ended == 3
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 50, None])
+def test_a_body_of_known_length_ends_where_it_should(step):
+    """P16: whatever the pieces; what stands behind it is the next request."""
+    body = b"GET /none HTTP/1.1\r\n\r\n" * 9
+    length = b"Content-Length: %d\r\n\r\n" % len(body)
+    data = (b"POST /1" + HEAD + length + body) * 3 + b"GET /2" + HEAD + b"\r\n"
+    sink = read(data, step)
+    assert [(target, bytes(content)) for _, target, _, content in sink.seen] == [(b"/1", body)] * 3 + [(b"/2", b"")]
+    assert sink.ended == 4
+
+
+@pytest.mark.parametrize("step", [3, 7, 50])
+def test_what_follows_a_counted_body_is_read_as_strictly_as_ever(step):
+    """P3, P16."""
+    data = b"POST /1" + HEAD + b"Content-Length: 100\r\n\r\n" + b"x" * 100 + b"GET  /2" + HEAD + b"\r\n"
+    assert refusal(data, step) == "bad_request"
