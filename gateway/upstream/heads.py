@@ -25,11 +25,20 @@ BODILESS = (204, 304)
 """RFC 9112 §6.3."""
 
 
+_MEANING = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"trailer", b"transfer-encoding", b"upgrade", b"location"}
+)
+"""Fields whose values mean something to the parser, or that cross the gateway changed."""
+_DIGITS = 15
+"""Of a length that needs no parser."""
+
+
 class ResponseHead:
     """One head, or several that are equal to the byte."""
 
     __slots__ = (
         "_headers",
+        "first",
         "known",
         "lasting",
         "length",
@@ -60,6 +69,18 @@ class ResponseHead:
         self.known = False
         """It is remembered: the next one that is equal to it is this object."""
         self._headers: Headers | None = None
+        self.first = b""
+        """The status line, of a head that others may differ from in values only."""
+
+    def may_say(self, place: int, line: bytes) -> bool:
+        """``line`` could stand in the place of one of these, and no parser would see another message in it."""
+        name = self.shape.names[place]
+        at = len(name) + 2
+        value = line[at:]
+        if line[:at] != name + b": " or not value or value.translate(None, TEXT) or value != value.strip(b" \t"):
+            return False
+        lowered = name.lower()
+        return value.isdigit() and len(value) <= _DIGITS if lowered == b"content-length" else lowered not in _MEANING
 
     @property
     def headers(self) -> Headers:
@@ -81,6 +102,10 @@ class Heads:
         self._names: Learnt[bytes, bytes] = Learnt(_LINES)
         """By line."""
         self._last: tuple[bytes, ResponseHead | None] = (b"\0", None)
+        self._once: tuple[bytes, ResponseHead | None] = (b"", None)
+        """The last one that was new. Only what comes again is remembered: most heads never do."""
+        self._base: ResponseHead | None = None
+        """The last one that was parsed and that others may differ from in values only."""
 
     def look(self, data: bytes) -> ResponseHead | bytes:
         """What ``data`` begins with: a known head, or all the bytes of one; empty: of none."""
@@ -93,15 +118,37 @@ class Heads:
         start = data[:end]
         head = self._heads.get(start)
         if head is None:
-            return start
+            once, head = self._once
+            if head is None or start != once:
+                return self._varied(start) or start
+            head.known = True
+            self._heads.learn(start, head)
         self._last = start, head
+        return head
+
+    def _varied(self, start: bytes) -> ResponseHead | None:
+        """A head that differs from a parsed one in nothing but values that mean nothing to the parser."""
+        base = self._base
+        if base is None:
+            return None
+        lines = start[:-4].split(b"\r\n")
+        if lines.pop(0) != base.first or len(lines) != len(base.lines):
+            return None
+        for place, line in enumerate(lines):
+            if line != base.lines[place] and not base.may_say(place, line):
+                return None
+        head = ResponseHead(base.status, base.version, base.shape, lines, lasting=False)
+        head.persists, head.size = base.persists, len(start)
+        self._once = start, head
         return head
 
     def learn(self, data: bytes, head: ResponseHead) -> None:
         """``data`` was read as ``head``, if that means the same whatever came before and was asked for."""
-        if head.lasting and (head.length is not None or head.status in BODILESS):
-            head.known, head.size = True, len(data)
-            self._heads.learn(data, head)
+        framed = head.length is not None or head.status in BODILESS
+        if head.lasting and framed and b"proxy-connection" not in head.shape.at:  # which counts for GET, not HEAD
+            head.first, head.size = data[: data.find(b"\r\n")], len(data)
+            self._base = head
+            self._once = data, head
 
     def read(self, status: int, text: bytes) -> ResponseHead:
         """A head that llhttp has accepted, from its status line to before the empty one.
