@@ -11,7 +11,9 @@ from gateway.auth_server.discovery import Discovery, DiscoverySettings, Endpoint
 from gateway.auth_server.jwks import JwksKeys, JwksSettings
 from gateway.auth_server.key_files import static_keys
 from gateway.auth_server.keys import StaticKeys
-from gateway.auth_server.outbound import Outbound, OutboundSettings
+from gateway.auth_server.outbound import Outbound
+from gateway.auth_server.sender import Sender
+from gateway.auth_server.token_transport import TokenTransport
 from gateway.auth_server.verification import Verifier
 from gateway.config import Config
 from gateway.config.addresses import Url
@@ -35,7 +37,7 @@ from gateway.judge import Judge
 from gateway.refresher import Refresher
 from gateway.store.memory import MemoryStore
 from gateway.tally import Tally
-from gateway.upstream import Upstream
+from gateway.upstream import FreshConnections, Upstream
 from gateway.websocket import Tunnels
 
 
@@ -58,12 +60,13 @@ def build(config: Config, tell: Emit, *, verbose: bool = True) -> Gateway:
     """
     tally = Tally()
     emit = Events(tell, tally, verbose=verbose)
-    outbound = Outbound(OutboundSettings(ca_file=settings.path(config.auth_server.ca_file)))
+    tls = settings.auth_server_tls(config)
+    outbound = Outbound(tls)
     discovery = _discovery(config, outbound, emit)
     keys = _keys(config, outbound, discovery, emit)
     verifier = Verifier(keys, settings.verification(config))
     judge = Judge(verifier, settings.windows(config), settings.audiences(config))
-    client = _auth_client(config, outbound, discovery, emit)
+    client = _auth_client(config, TokenTransport(FreshConnections(tls)), discovery, emit)
     store = MemoryStore(config.store.max_entries, time.monotonic)
     refresher = Refresher(client, judge, store, settings.refreshing(config), emit=emit)
     upstreams = {
@@ -120,9 +123,9 @@ def build(config: Config, tell: Emit, *, verbose: bool = True) -> Gateway:
     return Gateway(application, refresher, store, upstreams, tunnels, tally)
 
 
-def _discovery(config: Config, outbound: Outbound, emit: Emit) -> Discovery | None:
+def _discovery(config: Config, sender: Sender, emit: Emit) -> Discovery | None:
     issuer = config.auth_server.issuer
-    return None if issuer is None else Discovery(outbound, DiscoverySettings(issuer), emit=emit)
+    return None if issuer is None else Discovery(sender, DiscoverySettings(issuer), emit=emit)
 
 
 def _endpoint(url: Url | None, found: Callable[[], Awaitable[str | None]] | None) -> Endpoint:
@@ -132,19 +135,19 @@ def _endpoint(url: Url | None, found: Callable[[], Awaitable[str | None]] | None
     return configured(None if url is None else str(url))
 
 
-def _keys(config: Config, outbound: Outbound, discovery: Discovery | None, emit: Emit) -> JwksKeys | StaticKeys:
+def _keys(config: Config, sender: Sender, discovery: Discovery | None, emit: Emit) -> JwksKeys | StaticKeys:
     token = config.access_token
     if token.key is not None:
         return static_keys(token.key.secret, token.algorithms, token.key.encoding)
     uri = _endpoint(config.auth_server.jwks_uri, discovery.jwks_uri if discovery else None)
     bounds = JwksSettings(algorithms=token.algorithms, max_expired_age=config.refresh.max_expired_age)
-    return JwksKeys(outbound, uri, bounds, emit=emit)
+    return JwksKeys(sender, uri, bounds, emit=emit)
 
 
-def _auth_client(config: Config, outbound: Outbound, discovery: Discovery | None, emit: Emit) -> AuthServerClient:
+def _auth_client(config: Config, sender: Sender, discovery: Discovery | None, emit: Emit) -> AuthServerClient:
     server = config.auth_server
     return AuthServerClient(
-        outbound,
+        sender,
         settings.refresh_spec(config),
         ClientSettings(late_answer=server.late_answer, rotation_grace=server.rotation_grace),
         emit=emit,

@@ -15,6 +15,7 @@ import uvloop
 from uvicorn.server import ServerState
 
 from gateway import log, runtime
+from gateway.accepting import Accepting
 from gateway.app import build
 from gateway.config import Config
 from gateway.descriptors import client_connections, raise_limit
@@ -23,9 +24,6 @@ from gateway.events import Emit, Noticed
 from gateway.settings import listening, pools
 
 _BACKLOG = 4096
-_DOORS = 16
-"""Descriptors of each listening socket: libuv accepts one client at each in one turn of the event loop. With one
-alone, a thousand clients that come back to a busy gateway wait for seconds (docs/adr/0010)."""
 
 
 class GatewayState(ServerState):
@@ -40,12 +38,20 @@ class GatewayServer(uvicorn.Server):
 
     _serving: asyncio.Task[object] | None = None
 
-    def __init__(self, config: uvicorn.Config, emit: Emit, *, handshake_timeout: float) -> None:
-        """Args: handshake_timeout: how long a TLS handshake may take; seconds."""
+    def __init__(
+        self, config: uvicorn.Config, emit: Emit, *, handshake_timeout: float, max_connections: int = 0
+    ) -> None:
+        """Args:
+        config: uvicorn's.
+        emit: hears what an operator should know.
+        handshake_timeout: how long a TLS handshake may take; seconds.
+        max_connections: of clients, that are served; 0: any number.
+        """
         super().__init__(config)
         self.server_state = self._shared = GatewayState()
         self._emit = emit
         self._handshake_timeout = handshake_timeout
+        self._max_connections = max_connections
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until the first signal has drained everything, or the second one has come."""
@@ -87,7 +93,7 @@ class GatewayServer(uvicorn.Server):
             print("gateway: the start failed; the log says why", file=sys.stderr)  # noqa: T201
             self.should_exit = True
             return
-        config, loop = self.config, asyncio.get_running_loop()
+        config = self.config
         protocol = partial(
             cast("Any", config.http_protocol_class),
             config=config,
@@ -95,10 +101,10 @@ class GatewayServer(uvicorn.Server):
             app_state=self.lifespan.state,
         )
         tls = {"ssl": config.ssl, "ssl_handshake_timeout": self._handshake_timeout} if config.is_ssl else {}
+        inside, most = self.server_state.connections, self._max_connections
         self.servers = [
-            await loop.create_server(protocol, sock=door, backlog=config.backlog, **cast("Any", tls))
+            await Accepting(sock, protocol, inside, most=most, **cast("Any", tls)).listen(config.backlog)
             for sock in sockets or []
-            for door in _doors(sock)
         ]
         self.started = True
 
@@ -106,10 +112,6 @@ class GatewayServer(uvicorn.Server):
         """Drain."""
         self._shared.draining = True
         await super().shutdown(sockets=sockets)
-
-
-def _doors(sock: socket.socket) -> list[socket.socket]:
-    return [sock, *(sock.dup() for _ in range(_DOORS - 1))]
 
 
 class _AnnouncedServer(GatewayServer):
@@ -145,14 +147,15 @@ def _run(config: Config, emit: Emit) -> int:
     most = _most_clients(config, emit)
     gateway = build(config, emit, verbose=config.log.level == "debug")
     uvicorns = settings(config, gateway.application, max_connections=most)
-    server = _AnnouncedServer(uvicorns, emit, handshake_timeout=config.server.header_timeout)
+    timeout = config.server.header_timeout
+    server = _AnnouncedServer(uvicorns, emit, handshake_timeout=timeout, max_connections=most)
     uvloop.run(server.serve(sockets=[sock]))
     return 0 if server.started else 1
 
 
 def _most_clients(config: Config, emit: Emit) -> int:
     """How many may be connected at once: what the file says, as far as the descriptors suffice (B27)."""
-    possible = client_connections(raise_limit() - _DOORS, pools(config))
+    possible = client_connections(raise_limit(), pools(config))
     wanted = config.server.max_connections
     if wanted > possible:
         remedy = f"server.max_connections is {wanted}, and {possible} fit in; raise the process's limit (ulimit -n)"

@@ -28,6 +28,12 @@ def path(path: object) -> str | None:
     return None if path is None else str(path)
 
 
+def _tls(ca_file: object) -> ssl.SSLContext:
+    tls = ssl.create_default_context(cafile=path(ca_file))
+    tls.set_alpn_protocols(["http/1.1"])
+    return tls
+
+
 def upstreams(config: Config) -> dict[str, UpstreamConfig]:
     """Every upstream by name; the default one's is empty."""
     return {"": config.upstream, **config.upstreams}
@@ -74,6 +80,11 @@ def refresh_spec(config: Config) -> RefreshSpec:
         expires_in_unit=custom.expires_in_unit,
         expires_at_unit=custom.expires_at_unit,
     )
+
+
+def auth_server_tls(config: Config) -> ssl.SSLContext:
+    """How the authorization server is known to be itself (R15)."""
+    return _tls(config.auth_server.ca_file)
 
 
 def windows(config: Config) -> Windows:
@@ -239,10 +250,7 @@ def lanes(config: Config, name: str) -> dict[int, int | None]:
 def upstream(configured: UpstreamConfig, lanes: Mapping[int, int | None]) -> UpstreamSettings:
     """Where an upstream is, and how patient we are with it."""
     url = configured.url
-    tls = None
-    if url.scheme == "https":
-        tls = ssl.create_default_context(cafile=path(configured.ca_file))
-        tls.set_alpn_protocols(["http/1.1"])
+    tls = _tls(configured.ca_file) if url.scheme == "https" else None
     return UpstreamSettings(
         host=url.host,
         port=url.port,

@@ -1,15 +1,14 @@
 """The token endpoint: a refresh token presented once, and the answer as a value (CONTRACT §4.5, §4.6)."""
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
-
 from gateway.auth_server.discovery import Endpoint, configured
-from gateway.auth_server.outbound import Exhausted, Lost, Outbound, Reply, Unsent
+from gateway.auth_server.sender import Exhausted, Lost, Reply, Sender, Unsent
 from gateway.core.grants import Answer, Denied, Grant, Misconfigured, Throttled, Unavailable, read_answer
 from gateway.core.secret import Secret
 from gateway.core.token_requests import (
@@ -27,6 +26,10 @@ MAX_ANSWER: Final = 64 * 1024
 """Bytes of a token response: four times the longest token that is accepted."""
 
 
+_LONGEST_WAIT: Final = 1.0
+"""Seconds between two attempts, at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
     """Spans in seconds."""
@@ -38,12 +41,9 @@ class ClientSettings:
     attempts: int = 3
     """Connection attempts of one presentation."""
     retry_wait: float = 0.1
-    """Before the second attempt on average half of this, with jitter; then twice as much, and so on."""
+    """Before the second attempt any time up to this, so that many do not come back at once; then up to twice as
+    much, and so on."""
     revocation_timeout: float = 5.0
-
-
-_RETRIED = retry_if_exception_type(Unsent)
-"""One for all: each of them refers to itself."""
 
 
 class AuthServerClient:
@@ -51,7 +51,7 @@ class AuthServerClient:
 
     def __init__(
         self,
-        outbound: Outbound,
+        sender: Sender,
         spec: RefreshSpec,
         settings: ClientSettings,
         *,
@@ -60,7 +60,7 @@ class AuthServerClient:
         revocation_endpoint: Endpoint | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._outbound = outbound
+        self._sender = sender
         self._spec = spec
         self._settings = settings
         self._emit = emit
@@ -91,7 +91,7 @@ class AuthServerClient:
         request = revocation_request(self._spec, url, token)
         deadline = asyncio.get_running_loop().time() + self._settings.revocation_timeout
         try:
-            reply = await self._outbound.send(request, deadline=deadline, max_body=MAX_ANSWER)
+            reply = await self._sender.send(request, deadline=deadline, max_body=MAX_ANSWER)
         except (Unsent, Lost) as failure:
             self._not_revoked(str(failure))
         else:
@@ -118,24 +118,26 @@ class AuthServerClient:
         return _after_lost_answer(await self._present(request, send_by=send_by, deadline=deadline))
 
     async def _present(self, request: TokenRequest, *, send_by: float, deadline: float) -> Answer:
-        """Retries only what failed before a byte was sent (R10), and only while it may still be sent."""
-        now = asyncio.get_running_loop().time
-        patience = AsyncRetrying(
-            retry=_RETRIED,
-            stop=lambda state: state.attempt_number >= self._settings.attempts or now() >= send_by,
-            wait=wait_random_exponential(multiplier=self._settings.retry_wait, max=1),
-            reraise=True,
-        )
-        send = self._outbound.send
         try:
-            reply: Reply = await patience(send, request, send_by=send_by, deadline=deadline, max_body=MAX_ANSWER)
+            reply = await self._sent(request, send_by=send_by, deadline=deadline)
         except Unsent as failure:
             return Unavailable(str(failure), ambiguous=False, exhausted=isinstance(failure, Exhausted))
         except Lost as failure:
             return Unavailable(str(failure), ambiguous=True)
-        finally:
-            patience.iter_state.reset()  # what it had to do refers back to it, and would wait for the collector
         return read_answer(self._spec, reply.status, reply.headers, reply.body, self._wall_clock())
+
+    async def _sent(self, request: TokenRequest, *, send_by: float, deadline: float) -> Reply:
+        """Retries only what failed before a byte was sent (R10), and only while it may still be sent."""
+        now = asyncio.get_running_loop().time
+        attempt, longest = 1, self._settings.retry_wait
+        while True:
+            try:
+                return await self._sender.send(request, send_by=send_by, deadline=deadline, max_body=MAX_ANSWER)
+            except Unsent:
+                if attempt >= self._settings.attempts or now() >= send_by:
+                    raise
+            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311  # jitter is no secret
+            attempt, longest = attempt + 1, min(2 * longest, _LONGEST_WAIT)
 
 
 def _after_lost_answer(answer: Answer) -> Answer:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.auth_server.outbound import Lost, Outbound, Unsent
+from gateway.auth_server.sender import Lost, Sender, Unsent
 from gateway.auth_server.shared_task import SharedTask
 from gateway.core import strict_json
 from gateway.core.token_requests import TokenRequest
@@ -55,13 +55,13 @@ class Discovery:
 
     def __init__(
         self,
-        outbound: Outbound,
+        sender: Sender,
         settings: DiscoverySettings,
         *,
         emit: Emit,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._outbound = outbound
+        self._sender = sender
         self._settings = settings
         self._emit = emit
         self._clock = clock
@@ -118,7 +118,7 @@ class Discovery:
     async def _get(self, url: str) -> Metadata:
         deadline = asyncio.get_running_loop().time() + self._settings.timeout
         request = TokenRequest("GET", url, ((b"accept", b"application/json"),), b"")
-        reply = await self._outbound.send(request, deadline=deadline, max_body=MAX_METADATA)
+        reply = await self._sender.send(request, deadline=deadline, max_body=MAX_METADATA)
         if reply.status != 200:  # noqa: PLR2004  # RFC 8414 §3.2
             raise ValueError(f"status {reply.status}")
         return read_metadata(self._settings.issuer, reply.body)

@@ -14,7 +14,7 @@ from typing import Final
 
 from gateway.auth_server.discovery import Endpoint
 from gateway.auth_server.keys import MAX_KEYS, KeySet, VerificationKey, read_jwks
-from gateway.auth_server.outbound import Lost, Outbound, Unsent
+from gateway.auth_server.sender import Lost, Sender, Unsent
 from gateway.auth_server.shared_task import SharedTask
 from gateway.core import strict_json
 from gateway.core.token_requests import TokenRequest
@@ -49,14 +49,14 @@ class JwksKeys:
 
     def __init__(
         self,
-        outbound: Outbound,
+        sender: Sender,
         uri: Endpoint,
         settings: JwksSettings,
         *,
         emit: Emit,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._outbound = outbound
+        self._sender = sender
         self._uri = uri
         self._settings = settings
         self._emit = emit
@@ -129,7 +129,7 @@ class JwksKeys:
             raise ValueError("their address is not known")
         deadline = asyncio.get_running_loop().time() + self._settings.timeout
         request = TokenRequest("GET", url, ((b"accept", b"application/jwk-set+json, application/json"),), b"")
-        reply = await self._outbound.send(request, deadline=deadline, max_body=MAX_JWKS)
+        reply = await self._sender.send(request, deadline=deadline, max_body=MAX_JWKS)
         if reply.status != 200:  # noqa: PLR2004
             raise ValueError(f"status {reply.status}")
         keys = read_jwks(strict_json.parse(reply.body), self._settings.algorithms, symmetric=False)

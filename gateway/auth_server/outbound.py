@@ -1,80 +1,40 @@
-"""Every byte that goes to the authorization server goes through here.
+"""The authorization server's documents: its metadata and its keys. (``token_transport`` carries the tokens.)
 
 httpx's transport, and none of its client: no cookie jar (X8), no redirects (R15, B7), no proxy or netrc from the
-environment, no default headers, no URL in a log line. A new transport for each request: no stale keep-alive
-connection can make a flight ambiguous, and no pool can lose slots to a cancelled request (HARDENING, traps 1,
-2, 11, 12). Token requests are rare: half a millisecond for a handshake is well spent on these.
+environment, no default headers, no URL in a log line. A new transport for each request: no pool can lose slots to
+a cancelled request (HARDENING, traps 1, 2, 11, 12). Documents are rare: a handshake is well spent on these.
 """
 
 import asyncio
 import logging
 import math
 import ssl
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, Final
 
 import httpcore
 import httpx
 
-from gateway.core.headers import Header, tokens
+from gateway.auth_server.sender import OURS, Exhausted, Lost, Reply, Unsent, refuse_coding
 from gateway.core.token_requests import TokenRequest
 from gateway.descriptors import exhausted
 
-_OURS: Final = ((b"user-agent", b"evergreen-gateway"), (b"accept-encoding", b"identity"), (b"connection", b"close"))
 _NOISY: Final = ("httpx", "httpcore", *(f"httpcore.{part}" for part in ("connection", "http11", "proxy")))
 
 
-class Unsent(Exception):  # noqa: N818  # an outcome, named for what it says about the flight
-    """No byte of the request left: it may be made again. The text quotes nothing."""
-
-
-class Exhausted(Unsent):
-    """This system has nothing left to connect with (B27)."""
-
-
-class Lost(Exception):  # noqa: N818
-    """Bytes may have left and no whole answer came: whether the server acted is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutboundSettings:
-    """Limits of one exchange with the authorization server."""
-
-    connect_timeout: float = 3.0
-    """Seconds for TCP and TLS."""
-    ca_file: str | None = None
-    """PEM; None: the system's authorities."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A whole answer. Its body may hold tokens and is not shown."""
-
-    status: int
-    headers: Sequence[Header] = field(repr=False)
-    body: bytes = field(repr=False)
-
-
 class Outbound:
-    """Sends one request over a connection of its own."""
+    """A ``Sender``."""
 
-    def __init__(self, settings: OutboundSettings) -> None:
-        self._timeout = httpx.Timeout(None, connect=settings.connect_timeout).as_dict()
-        self._tls = ssl.create_default_context(cafile=settings.ca_file)
+    def __init__(self, tls: ssl.SSLContext, *, connect_timeout: float = 3.0) -> None:
+        """Args: connect_timeout: seconds for TCP, and for TLS."""
+        self._timeout = httpx.Timeout(None, connect=connect_timeout).as_dict()
+        self._tls = tls
         _quieten()
 
     async def send(
         self, request: TokenRequest, *, deadline: float, max_body: int, send_by: float = math.inf
     ) -> Reply:
-        """The answer to ``request``: begun by ``send_by``, whole by ``deadline``, at most ``max_body`` bytes.
-
-        Both moments are of the running loop's clock.
-
-        Raises:
-            Unsent: it failed before a byte was sent; ``Exhausted``, for want of descriptors or ports.
-            Lost: it failed later, or the answer is too late, too large or encoded.
-        """
+        """As ``Sender.send``."""
         progress = _Progress(send_by)
         try:
             async with asyncio.timeout_at(deadline), httpx.AsyncHTTPTransport(verify=self._tls) as transport:
@@ -90,7 +50,7 @@ class Outbound:
         outgoing = httpx.Request(
             request.method,
             request.url,
-            headers=[*_OURS, *request.headers],
+            headers=[*OURS, *request.headers],
             content=request.body or None,
             extensions={"timeout": self._timeout, "trace": progress},
         )
@@ -140,9 +100,8 @@ def _failure(error: Exception, *, sent: bool) -> Unsent | Lost:
 
 
 async def _read(response: httpx.Response, max_body: int) -> bytes:
-    """The body, cut off at the cap (B6). We asked for no encoding: one that expands is refused unread."""
-    if any(coding != b"identity" for coding in tokens(response.headers.raw, b"content-encoding")):
-        raise Lost("the answer is encoded")
+    """The body, cut off at the cap (B6)."""
+    refuse_coding(response.headers.raw)
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import functools
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -14,7 +15,21 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from gateway.auth_server.outbound import Outbound
+from gateway.auth_server.token_transport import TokenTransport
+from gateway.upstream import FreshConnections
+
 ISSUER = "https://as.example"
+
+
+def outbound(ca_file=None):
+    """What fetches documents."""
+    return Outbound(ssl.create_default_context(cafile=ca_file))
+
+
+def token_transport(ca_file=None):
+    """What carries tokens, composed as the gateway does."""
+    return TokenTransport(FreshConnections(ssl.create_default_context(cafile=ca_file)))
 
 
 class Clock:

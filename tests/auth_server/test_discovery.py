@@ -12,10 +12,9 @@ from gateway.auth_server.discovery import (
     read_metadata,
     well_known_urls,
 )
-from gateway.auth_server.outbound import Outbound, OutboundSettings
 from gateway.events import Noticed
 
-from .support import ISSUER, Clock, answering, hanging, reply, serving
+from .support import ISSUER, Clock, answering, hanging, outbound, reply, serving
 
 ENDPOINTS = {"token_endpoint": f"{ISSUER}/token", "jwks_uri": f"{ISSUER}/keys"}
 
@@ -98,7 +97,7 @@ def test_what_is_no_metadata_is_refused(body):
 
 def discovery(issuer, clock=None, events=None, **settings):
     return Discovery(
-        Outbound(OutboundSettings()),
+        outbound(),
         DiscoverySettings(issuer, **settings),
         emit=([] if events is None else events).append,
         clock=clock or Clock(),

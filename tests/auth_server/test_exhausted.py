@@ -4,31 +4,30 @@ import asyncio
 
 import pytest
 
-from gateway.auth_server.outbound import Exhausted, Outbound, OutboundSettings, Unsent
+from gateway.auth_server.sender import Exhausted, Unsent
 from gateway.core.grants import Grant, Unavailable
 from tests.scarcity import no_descriptors
 
 from .support import answering, serving
 from .test_client import AT, GRANTED, RT, client
-from .test_outbound import OK, get, soon
+from .test_sender import OK, get, soon
 
 
-async def test_without_descriptors_nothing_is_sent_and_we_are_to_blame():
+async def test_without_descriptors_nothing_is_sent_and_we_are_to_blame(sender):
     """B27: not the server, which a breaker would shut out."""
-    outbound = Outbound(OutboundSettings())
     async with serving(answering(OK)) as (url, seen):
         with no_descriptors(), pytest.raises(Exhausted):
-            await outbound.send(get(url), deadline=soon(), max_body=100)
+            await sender.send(get(url), deadline=soon(), max_body=100)
         assert seen.connections == 0
-        assert (await outbound.send(get(url), deadline=soon(), max_body=100)).status == 200
+        assert (await sender.send(get(url), deadline=soon(), max_body=100)).status == 200
 
 
-async def test_a_server_that_is_away_is_not_our_want():
+async def test_a_server_that_is_away_is_not_our_want(sender):
     """B1"""
     async with serving(answering(OK)) as (url, _):
         pass
     with pytest.raises(Unsent) as refused:
-        await Outbound(OutboundSettings()).send(get(url), deadline=soon(), max_body=100)
+        await sender.send(get(url), deadline=soon(), max_body=100)
     assert not isinstance(refused.value, Exhausted)
 
 

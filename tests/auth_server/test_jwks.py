@@ -5,10 +5,9 @@ import pytest
 from gateway.auth_server.discovery import configured
 from gateway.auth_server.jwks import MAX_JWKS, JwksKeys, JwksSettings
 from gateway.auth_server.keys import MAX_KEYS
-from gateway.auth_server.outbound import Outbound, OutboundSettings
 from gateway.events import Noticed
 
-from .support import Clock, answering, ec_key, hanging, jwk, reply, rsa_key, serving
+from .support import Clock, answering, ec_key, hanging, jwk, outbound, reply, rsa_key, serving
 
 SETTINGS = {"algorithms": ("RS256", "ES256", "HS256")}
 
@@ -30,7 +29,7 @@ class Server:
 
 def source(url, clock=None, events=None, **settings):
     return JwksKeys(
-        Outbound(OutboundSettings()),
+        outbound(),
         configured(url),
         JwksSettings(**SETTINGS | settings),
         emit=([] if events is None else events).append,

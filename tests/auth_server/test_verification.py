@@ -13,13 +13,26 @@ from gateway.auth_server.discovery import configured
 from gateway.auth_server.jwks import JwksKeys, JwksSettings
 from gateway.auth_server.key_files import static_keys
 from gateway.auth_server.keys import KeySet, StaticKeys, read_jwks
-from gateway.auth_server.outbound import Outbound, OutboundSettings
 from gateway.auth_server.verification import VerificationPolicy, Verifier
 from gateway.core.claims import ClaimsPolicy
 from gateway.core.secret import Secret
 from gateway.core.tokens import KeysUnavailable, Rejected, Verified
 
-from .support import ISSUER, Clock, answering, b64, ec_key, ed_key, jwk, reply, rsa_key, serving, signed, token
+from .support import (
+    ISSUER,
+    Clock,
+    answering,
+    b64,
+    ec_key,
+    ed_key,
+    jwk,
+    outbound,
+    reply,
+    rsa_key,
+    serving,
+    signed,
+    token,
+)
 
 CLAIMS = ClaimsPolicy(issuer=ISSUER)
 HMAC = "0123456789abcdef0123456789abcdef"
@@ -405,8 +418,7 @@ async def test_the_memory_of_tokens_is_bounded():
 async def test_a_thousand_random_kids_cost_one_fetch_and_harm_nobody():
     """T12: over real sockets."""
     async with serving(answering(reply({"keys": [jwk(rsa_key(), kid="k")]}))) as (url, seen):
-        outbound = Outbound(OutboundSettings())
-        keys = JwksKeys(outbound, configured(url), JwksSettings(), emit=[].append, clock=Clock())
+        keys = JwksKeys(outbound(), configured(url), JwksSettings(), emit=[].append, clock=Clock())
         checked = verifier(keys)
         assert isinstance(await checked.verify(Secret(made())), Verified)
         payload = made().split(".", 1)[1]

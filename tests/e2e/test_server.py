@@ -174,6 +174,18 @@ def test_a_second_signal_does_not_wait(tmp_path, listener):
         is_clean(running)
 
 
+def test_two_signals_at_once_do_not_wait(tmp_path, listener):
+    """An impatient operator, before the first one has been looked at."""
+    with (
+        gateway(tmp_path, sections(tmp_path, listener)) as running,
+        under_way(running, listener, (token(), None)) as (client, _),
+    ):
+        running.process.send_signal(signal.SIGINT)
+        assert running.stop() == 0
+        assert rest(client) == b""
+        is_clean(running)
+
+
 def test_an_open_flight_is_awaited(tmp_path, listener):
     """B23, CONTRACT §4.2: its client is cut at shutdown_timeout; the rotated token is taken before the end."""
     more = {"token_endpoint": url(listener) + "/token"}
