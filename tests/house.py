@@ -34,6 +34,7 @@ class House:
     client: httpx.AsyncClient
     """A client that keeps nothing: no cookies, no environment."""
     events: list[Event] = field(default_factory=list)
+    lane: str = field(default_factory=lanes.current)
 
     @property
     def port(self) -> int:
@@ -42,7 +43,7 @@ class House:
     def login(self, user: str = "ada", *, lifetime: float | None = None) -> tuple[str, str]:
         """A new family: access token and refresh token."""
         pair = self.auth.login(user, lifetime)
-        if lanes.current() == "warm":
+        if self.lane == "warm":
             lanes.introduce(self.gateway, pair[0])
         return pair
 

@@ -82,9 +82,9 @@ def judge_claims(
 
 
 def _judge_presence(payload: Mapping[str, object], policy: ClaimsPolicy) -> Rejected | None:
-    if all(payload.get(name) is not None for name in policy.required | {"exp"}):
-        return None
-    return Rejected("a required claim is missing")
+    if payload.get("exp") is None or any(payload.get(name) is None for name in policy.required):
+        return Rejected("a required claim is missing")
+    return None
 
 
 def _media_type(typ: object) -> str | None:

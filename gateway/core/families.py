@@ -16,6 +16,9 @@ from gateway.core.secret import Secret
 from gateway.core.tokens import Obtained
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The newest tokens of a family, verified or not."""
@@ -76,7 +79,7 @@ def dump_family(family: Family) -> bytes:
         "number": family.number,
         "claims": family.claims,
     }
-    return json.dumps(record, separators=(",", ":")).encode()
+    return _encode(record).encode()
 
 
 def load_family(data: bytes) -> Family:
@@ -89,7 +92,7 @@ def load_family(data: bytes) -> Family:
 
 def dump_member(member: Member) -> bytes:
     """As the store keeps it."""
-    return json.dumps([member.family, member.number]).encode()
+    return _encode([member.family, member.number]).encode()
 
 
 def load_member(data: bytes) -> Member:

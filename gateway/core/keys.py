@@ -3,15 +3,22 @@
 import hmac
 
 
-def index(secret: bytes, *parts: str) -> str:
-    """An HMAC-SHA-256 over the parts, each with its length before it, as 64 hex digits.
+class Index:
+    """Makes names: an HMAC-SHA-256 over the parts, each with its length before it, as 64 hex digits.
 
     The lengths keep ``("ab", "c")`` and ``("a", "bc")`` apart; the key keeps a dump of the store from telling
     whether a known token is in it.
     """
-    mac = hmac.new(secret, digestmod="sha256")
-    for part in parts:
-        data = part.encode()
-        mac.update(len(data).to_bytes(8, "big"))
-        mac.update(data)
-    return mac.hexdigest()
+
+    __slots__ = ("_mac",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._mac = hmac.new(secret, digestmod="sha256")
+
+    def __call__(self, *parts: str) -> str:
+        """The name of these parts."""
+        mac = self._mac.copy()  # a third of what keying it anew costs
+        for part in parts:
+            data = part.encode()
+            mac.update(len(data).to_bytes(8, "big") + data)
+        return mac.hexdigest()

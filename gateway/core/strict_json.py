@@ -29,7 +29,7 @@ def parse(data: bytes) -> object:
         ValueError: the bytes are no such JSON. Its text quotes nothing of them.
     """
     try:
-        value: object = json.loads(data.decode(), object_pairs_hook=_distinct, parse_constant=_refuse_constant)
+        value: object = _DECODER.decode(data.decode())
         if b"\\u" in data:
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
@@ -76,3 +76,6 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _refuse_constant(_: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_refuse_constant)

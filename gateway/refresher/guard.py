@@ -92,7 +92,9 @@ class Slots:
 
     async def acquire(self, patience: float) -> bool:
         """Get a slot; False: none came free in ``patience`` seconds, or too many wait already."""
-        if self._free.locked() and self._waiting >= self._most:
+        if not self._free.locked():
+            return await self._free.acquire()
+        if self._waiting >= self._most:
             return False
         self._waiting += 1
         try:

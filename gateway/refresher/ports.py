@@ -1,6 +1,6 @@
 """What the refresher needs of the world, as small protocols, and its settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.core import keys
@@ -73,7 +73,11 @@ class RefreshSettings:
     max_waiting: int = 1024
     unknown_burst: int = 100
     unknown_per_second: float = 10.0
+    _index: keys.Index = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", keys.Index(self.index_key))
 
     def key(self, refresh: Secret) -> str:
         """The name of a refresh token in flights and in the store (CONTRACT §4.1)."""
-        return keys.index(self.index_key, self.issuer, self.client_id, refresh.reveal(), self.scope)
+        return self._index(self.issuer, self.client_id, refresh.reveal(), self.scope)

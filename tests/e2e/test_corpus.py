@@ -1,4 +1,7 @@
-"""The corpus through a whole gateway, with three upstreams in turn: a strict reader, nginx, Python's http.server."""
+"""The corpus through a whole gateway, with three upstreams in turn: a strict reader, nginx, Python's http.server.
+
+Whatever can take the express lane does, but for the row ``asgi``: there it is closed, before the strict reader.
+"""
 
 import asyncio
 import shutil
@@ -13,6 +16,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import settings
 
+from tests import lanes
 from tests.e2e.corpus import CASES, strict
 from tests.e2e.corpus.case import NEXT, TOKEN, Case, Seen
 from tests.e2e.corpus.expectations import UNKNOWN
@@ -41,12 +45,14 @@ class Line:
 async def line(request, tmp_path_factory):
     """One gateway for each kind of upstream, for the whole table."""
     home = Path(tempfile.mkdtemp(prefix="corpus-"))
-    servers = {"strict": strictly, "nginx": partial(nginx, home), "python": plain}
+    servers = {"strict": strictly, "asgi": strictly, "nginx": partial(nginx, home), "python": plain}
     try:
         async with servers[request.param]() as witness:
             upstream = {"url": witness.url, "identity_headers": {"X-User": "sub"}}
-            async with house(tmp_path_factory.mktemp("gateway"), upstream=upstream, routes=ROUTES) as h:
-                yield Line(request.param, h, witness)
+            with lanes.lane("asgi" if request.param == "asgi" else "warm"):
+                async with house(tmp_path_factory.mktemp("gateway"), upstream=upstream, routes=ROUTES) as h:
+                    yield Line(request.param, h, witness)
+                    assert any(e.express for e in h.requests()) == (request.param != "asgi")
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -92,14 +98,14 @@ def check_fields(read: Read, seen: Seen, token: bytes) -> None:
         assert names.count(name) == 1, name
 
 
-@pytest.mark.parametrize("line", ["strict", "nginx", "python"], indirect=True)
+@pytest.mark.parametrize("line", ["strict", "asgi", "nginx", "python"], indirect=True)
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_what_becomes_of_it(line, case):
     """P1-P17, N2, D1: see the table. Nothing that is refused reaches an upstream, nothing is smuggled past one."""
     await _play(line, case, [])
 
 
-@pytest.mark.parametrize("line", ["strict"], indirect=True)
+@pytest.mark.parametrize("line", ["strict", "asgi"], indirect=True)
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_it_does_not_matter_how_the_bytes_come(line, case):
     """P1-P17, N2, D1: the same table, in segments of any size; in the long run in many ways, and byte by byte."""
@@ -127,7 +133,7 @@ async def _play(line: Line, case: Case, cuts: list[int]) -> None:
     assert {a.status for a in answers if a.status < 200} <= set(case.interim)
     assert [r.identity for r in reads] == [identity(s, r) for s, r in zip(arrivals, reads, strict=False)]
     assert len(reads) == len(arrivals)
-    if line.kind == "strict":
+    if line.kind in ("strict", "asgi"):
         for read, seen in zip(reads, arrivals, strict=True):
             check_fields(read, seen, token)
     bodies = [a.body for a in answers if a.status == 200]
@@ -159,7 +165,7 @@ async def test_the_corpus_has_teeth(line):
     assert hidden > 20
 
 
-@pytest.mark.parametrize("line", ["strict"], indirect=True)
+@pytest.mark.parametrize("line", ["strict", "asgi"], indirect=True)
 @pytest.mark.parametrize("expectation", UNKNOWN, ids=str)
 async def test_an_unknown_expectation_hides_no_request(line, expectation):
     """P13: 417, or as if it were not there (RFC 9110 §10.1.1); the body is a body, and nobody upstream sees it."""

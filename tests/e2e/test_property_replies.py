@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import lanes
 from tests.e2e.corpus import making, servers, strict
-from tests.e2e.corpus.replies import FLAWS, OURS, Fate, Reply, replies
+from tests.e2e.corpus.replies import FLAWS, OURS, Fate, Reply, replies, series
 from tests.e2e.corpus.strict import Message
 from tests.e2e.engine import PATIENCE, Engine, pieces, searching
 from tests.house import House, house
@@ -69,13 +70,15 @@ class Line:
         self.token = h.login()[0].encode()
 
 
-@pytest.fixture(scope="module")
-def line(tmp_path_factory):
+@pytest.fixture(scope="module", params=["warm", "asgi"])
+def line(request, tmp_path_factory):
     """One gateway for all examples."""
-    with Engine.running() as engine:
+    with lanes.lane(request.param), Engine.running() as engine:
         stage = engine.enter(Stage().listening())
         upstream = {"url": f"http://127.0.0.1:{stage.port}"}
-        yield Line(engine, engine.enter(house(tmp_path_factory.mktemp("gateway"), upstream=upstream)), stage)
+        h = engine.enter(house(tmp_path_factory.mktemp("gateway"), upstream=upstream))
+        yield Line(engine, h, stage)
+        assert any(e.express for e in h.requests()) == (request.param == "warm")
 
 
 @searching(200)
@@ -83,6 +86,14 @@ def line(tmp_path_factory):
 def test_answers_cross_as_they_were_given(line, reply, cuts, version):
     """P5, P8, P10-P12, P17: never a hang, a 500, or another's answer."""
     line.engine.run(_example(line, reply, cuts, version))
+
+
+@searching(40)
+@given(given=series())
+def test_an_answer_that_comes_again_crosses_as_if_for_the_first_time(line, given):
+    """P10, P11, X4: with other values, another status, another body."""
+    for reply in given:
+        line.engine.run(_example(line, reply, [], b"1.1"))
 
 
 @pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: flaw.name)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import lanes
 from tests.e2e.corpus import making, servers, strict
-from tests.e2e.corpus.requests import FLAWS, OURS, Request, requests
+from tests.e2e.corpus.requests import FLAWS, OURS, Request, requests, series
 from tests.e2e.corpus.servers import Read, Witness, reply
 from tests.e2e.corpus.strict import Message
 from tests.e2e.engine import PATIENCE, Engine, pieces, searching
@@ -28,13 +29,14 @@ class Line:
         self.token = h.login()[0].encode()
 
 
-@pytest.fixture(scope="module")
-def line(tmp_path_factory):
+@pytest.fixture(scope="module", params=["warm", "asgi"])
+def line(request, tmp_path_factory):
     """One gateway for all examples."""
-    with Engine.running() as engine:
+    with lanes.lane(request.param), Engine.running() as engine:
         upstream = engine.enter(servers.strictly())
         h = engine.enter(house(tmp_path_factory.mktemp("gateway"), upstream={"url": upstream.url}))
         yield Line(engine, h, upstream)
+        assert any(e.express for e in h.requests()) == (request.param == "warm")
 
 
 @searching(200)
@@ -42,6 +44,13 @@ def line(tmp_path_factory):
 def test_requests_arrive_as_they_were_sent(line, sent, cuts):
     """P5, P8, P10, P11, P16: never a hang, a 500, another's answer, or a request that nobody sent."""
     line.engine.run(_example(line, sent, cuts))
+
+
+@searching(60)
+@given(sent=series())
+def test_a_head_that_comes_again_is_read_as_if_for_the_first_time(line, sent):
+    """P8, P10, P11: with other values, another target; on one connection, each after the other's answer."""
+    line.engine.run(_series(line, sent))
 
 
 @pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: flaw.name)
@@ -83,6 +92,24 @@ async def _example(line: Line, sent: list[Request], cuts: list[int]) -> None:
             with suppress(ConnectionError):
                 await writer.wait_closed()
     _check(line, answered, talk)
+
+
+async def _series(line: Line, sent: list[Request]) -> None:
+    line.upstream.read.clear()
+    line.upstream.faults.clear()
+    async with asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", line.h.port)
+        try:
+            talk = _Talk(reader, [])
+            for request in [*sent, SOUND]:
+                talk.sent = [*talk.sent, request]
+                writer.write(request.wire(line.token))
+                await talk.until(None if request.last else len(talk.sent))
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+    _check(line, talk.sent, talk)
 
 
 class _Talk:

@@ -1,6 +1,6 @@
 """Generated answers of an upstream, and what the client must make of each."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -214,3 +214,23 @@ def replies(draw: st.DrawFn, flaw: Flaw | None = None) -> Reply:
         flaw=flaw,
         **routine,
     )
+
+
+_CHANGES = st.sampled_from(["nothing", "values", "values", "body", "status"])
+
+
+@st.composite
+def series(draw: st.DrawFn) -> list[Reply]:
+    """Sound answers of one API, one like the other but for values of fields, the status, or the body."""
+    sent = [draw(replies())] * 2
+    for _ in range(draw(st.integers(1, 4))):
+        what, last = draw(_CHANGES), sent[-1]
+        if what == "values":
+            fields = [(n, draw(making.values()) if draw(st.booleans()) else v) for n, v in last.fields]
+            last = replace(last, fields=fields)
+        elif what == "body":
+            last = replace(last, body=draw(making.bodies()))
+        elif what == "status":
+            last = replace(last, status=draw(_ROUTINE["status"]))
+        sent.append(last)
+    return sent

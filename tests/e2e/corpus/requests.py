@@ -1,6 +1,6 @@
 """Generated requests, and what must become of each: the reference that the gateway is held against."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -209,3 +209,24 @@ def requests(draw: st.DrawFn, flaw: Flaw | None = None) -> Request:
         flaw=flaw,
         **routine,
     )
+
+
+_CHANGES = st.sampled_from(["nothing", "values", "values", "target", "both"])
+
+
+@st.composite
+def series(draw: st.DrawFn) -> list[Request]:
+    """Sound requests of one client, one like the other but for values of fields and the target."""
+    first = draw(requests())
+    kept = [member for member in first.connection if member.lower() != b"close"]
+    first = replace(first, version=b"1.1", connection=kept, expects=False, credential="good")
+    sent = [first, first]
+    for _ in range(draw(st.integers(1, 5))):
+        what, last = draw(_CHANGES), sent[-1]
+        if what in ("values", "both"):
+            fields = [(n, draw(making.values()) if draw(st.booleans()) else v) for n, v in last.fields]
+            last = replace(last, fields=fields)
+        if what in ("target", "both"):
+            last = replace(last, target=draw(_ROUTINE["target"]))
+        sent.append(last)
+    return sent
