@@ -1,9 +1,9 @@
 """Lets in all clients that wait, not one in each turn of the event loop.
 
-libuv accepts one connection for a listening socket in a turn, and a turn at a busy gateway takes as long as there are
-clients: a thousand that come back at once would wait for seconds, and four thousand for half a minute. So whenever the
-event loop lets one in, others follow it. How many is bounded, so that those who are served do not wait for them, but
-grows with the number of those, so that any crowd is inside within some dozens of turns.
+libuv accepts one connection for a listening socket in a turn, and at a busy gateway a turn takes as long as there
+are clients: a thousand that come back at once would wait for seconds, and four thousand for half a minute. So when
+the event loop lets one in, others follow it. How many is bounded, so that whoever is served does not wait for them,
+but grows with the number of those, so that any crowd is inside within some dozens of turns.
 """
 
 import asyncio

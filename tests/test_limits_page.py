@@ -86,7 +86,7 @@ FIXED = {
     "its payload, decompressed": (jws.MAX_PAYLOAD / KIB, "64 KiB"),
     "a refresh token": (header._MAX_REFRESH_TOKEN / KIB, "8 KiB"),
     "an answer's head": (UpstreamSettings(host="", port=0).max_head_bytes / KIB, "64 KiB"),
-    "interim answers (1xx) before it": (parser._MAX_INFORMATIONAL, "16"),
+    "interim answers (1xx) before it": (parser._MAX_INTERIM, "16"),
     "an answer's bytes that the client has not taken": (
         UpstreamSettings(host="", port=0).max_buffered / KIB,
         "64 KiB",

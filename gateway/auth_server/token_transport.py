@@ -1,7 +1,7 @@
 """What carries tokens to the authorization server: a fresh connection for each request, and no library between.
 
 ``Outbound`` would do, and does for documents; but httpx takes ten times the processor time of this, more than the
-rest of a refresh together (docs/adr/0011). What ``Outbound`` promises is kept here too, by the same tests.
+rest of a refresh together (docs/adr/0014). What ``Outbound`` promises is kept here too, by the same tests.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ _URL: Final = re.compile(r"(https?://[a-z0-9._:\[\]-]+)([/?][^#]*)?", re.ASCII |
 _PORTS: Final = {"http": 80, "https": 443}
 _BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 """Methods that anticipate no content (RFC 9110 §8.6): without one they declare no length."""
+_FRAMING: Final = (b"content-length", b"transfer-encoding")
 _SERVERS: Final = 16
 
 
@@ -140,10 +141,16 @@ async def _read(answer: Answer, max_body: int) -> Reply:
     await answer.head()
     refuse_coding(answer.headers)
     body = bytearray()
-    while data := await answer.read():
-        body += data
-        if len(body) > max_body:
-            raise Lost("the answer is too large")
+    try:
+        while data := await answer.read():
+            body += data
+            if len(body) > max_body:
+                raise Lost("the answer is too large")
+    except UpstreamProtocolError:
+        # A body of no declared length ends with the connection, and some servers end TLS without saying so
+        # (RFC 9112 §9.8). JSON shows where it ends, and a rotated token is too dear to drop.
+        if any(name.lower() in _FRAMING for name, _ in answer.headers):
+            raise
     return Reply(answer.status, answer.headers, bytes(body))
 
 
@@ -154,7 +161,7 @@ def _failure(error: Exception, *, sent: bool) -> Unsent | Lost:
             return Exhausted("no descriptors or ports are left")
         case UpstreamUnreachable():
             return Lost("the connection broke off") if sent else Unsent("it cannot be reached")
-        case UpstreamProtocolError():
+        case UpstreamProtocolError() if sent:
             return Lost("the answer is no valid HTTP")
         case _:
             return (Lost if sent else Unsent)(type(error).__name__)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from gateway.core.secret import Secret
 from gateway.core.tokens import Obtained
 
-
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 

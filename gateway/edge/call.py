@@ -145,7 +145,9 @@ class Call:
             fit.refresher.observe(refresh)
         if body is not None and refresh is None and head.method not in IDEMPOTENT:
             body.keep_nothing()
-        decision = reception.known(passage) or await reception.judge(passage)
+        decision = self._cycle.decision if self._cycle is not None else None
+        if decision is None:
+            decision = reception.known(passage) or await reception.judge(passage)
         arrival = Arrival(
             head=head,
             block=block,

@@ -11,6 +11,7 @@ from typing import Any
 from gateway.core.answers import STATUS_LINES, AnswerFields, Framing, Written, answer_fields, written_head
 from gateway.core.errors import ClientGone, Problem
 from gateway.core.headers import Headers
+from gateway.core.lifecycle import Decision
 from gateway.core.wire import field_lines
 from gateway.duplex import Duplex
 from gateway.edge.cycle_ports import Connection, Request, Transport
@@ -56,6 +57,8 @@ class Cycle:
     """Called when the client leaves before its answer is complete."""
     at_hand: Any = None
     """The upstream's answer to this request, which the express lane sent (``edge.upstreams.Response``)."""
+    decision: Decision | None = None
+    """What it sent it by. The application goes on from there: to decide anew could send it once more."""
 
     def __init__(self, connection: Connection, transport: Transport, place: Place, request: Request) -> None:
         self.connection = connection
@@ -102,6 +105,10 @@ class Cycle:
     def whole(self) -> bytes | None:
         """The body, all of which is here and not taken yet; None: it is not. It may still be received."""
         return None if self._more or self._told_end else b"".join(self._pieces)
+
+    def release(self) -> None:
+        """The body is of no more use; the connection may refer to its last request for long."""
+        self._pieces.clear()
 
     def end(self) -> None:
         """The request is complete."""

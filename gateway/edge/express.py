@@ -192,8 +192,9 @@ class Lane:
     def _leave(self) -> None:
         """To the ASGI lane, with what the upstream has answered."""
         self._let_go()
-        self._cycle.at_hand = self._response
-        self._cycle.hand_over()
+        cycle = self._cycle
+        cycle.at_hand, cycle.decision = self._response, self._passage.decision
+        cycle.hand_over()
 
     def _break_off(self, by: str, problem: Problem | None) -> None:
         """The answer cannot be completed: the client must see that (P15)."""
@@ -207,6 +208,7 @@ class Lane:
 
     def _end(self, cut_by: str | None, problem: Problem | None) -> None:
         self._let_go()
+        self._cycle.release()
         emit, passage, seconds = self._express.emit, self._passage, monotonic() - self._started
         status = self._response.status if self._cycle.started else 0
         if problem is None and cut_by is None and not emit.verbose:

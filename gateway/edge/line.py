@@ -58,7 +58,7 @@ class ProxyLine:
         """Send the request; a 401 that is at hand from an earlier send is dropped first."""
         await self._drop()
         held = self._held()
-        if held is not None and token is not self._arrival.passage.own:
+        if held is not None and held.status and token is not self._arrival.passage.own:
             await held.drain(_DROPPED)
             held = None
         self._sent = token

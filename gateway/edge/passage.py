@@ -10,6 +10,9 @@ from gateway.core.tokens import AccessToken
 from gateway.core.wire import FieldLines
 from gateway.edge.upstreams import Target
 
+_SMALL = 64 * 1024
+"""Bytes of a body that may be written at once; a larger one needs back-pressure (D4)."""
+
 
 class Passage:
     """A request's way to its upstream: the same for all requests that have their fields and their rule in common.
@@ -93,8 +96,9 @@ class Reading:
         """The request has been through this gateway already."""
         self.upgrade = upgrade
         """Another protocol is asked for."""
-        counted = not fields.has_body or (fields.content_length is not None and not expects)
-        self.plain = counted and not (loops or upgrade)
-        """No body but one of a length, no other protocol is asked for, and no loop is to be broken."""
+        length = fields.content_length
+        small = not fields.has_body or (length is not None and length <= _SMALL and not expects)
+        self.plain = small and not (loops or upgrade)
+        """No body but a small one of a length, no other protocol is asked for, and no loop is to be broken."""
         self.passages: dict[int, Passage] = {}
         """By the rule, which lives as long as the gateway."""

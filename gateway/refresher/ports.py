@@ -60,7 +60,7 @@ class RefreshSettings:
     issuer: str
     client_id: str
     scope: str = ""
-    index_key: bytes
+    index_key: bytes = field(repr=False)
     """Names records and flights (R6)."""
     timeout: float = 10.0
     late_answer: float = 30.0

@@ -58,7 +58,8 @@ class Renewal:
         """
         refresh, denied = flight.first.refresh, None
         while True:
-            found = await self._among_successors(flight, refresh)
+            key = self._settings.key(refresh)
+            found = await self._among_successors(flight, key)
             if isinstance(found, Secret):
                 holder = self._flights.take(flight, self._settings.key(found))
                 if holder is not None:
@@ -67,19 +68,19 @@ class Renewal:
             elif found is not None:
                 return found
             elif denied is not None:
-                await self._presentation.bury(self._settings.key(refresh), denied)
+                await self._presentation.bury(key, denied)
                 return denied
             else:
-                presented = await self._present(flight, refresh)
+                presented = await self._present(flight, key, refresh)
                 if not isinstance(presented, Dead):
                     return presented
                 denied = presented
 
-    async def _among_successors(self, flight: Flight, refresh: Secret) -> Outcome | Secret | None:
+    async def _among_successors(self, flight: Flight, key: str) -> Outcome | Secret | None:
         """What the token's family has for this flight: an outcome, or a newer refresh token to go on with. None:
         the token is the one to present.
         """
-        standing = await self._successors.find(self._settings.key(refresh), self._clock())
+        standing = await self._successors.find(key, self._clock())
         if standing is None:
             return None
         newest = standing.family.newest
@@ -117,8 +118,7 @@ class Renewal:
             case _:
                 assert_never(judged)
 
-    async def _present(self, flight: Flight, refresh: Secret) -> Outcome:
-        key = self._settings.key(refresh)
+    async def _present(self, flight: Flight, key: str, refresh: Secret) -> Outcome:
         answer = await self._presentation.present(key, replace(flight.first, refresh=refresh))
         if not isinstance(answer, Grant):
             return answer

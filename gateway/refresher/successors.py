@@ -31,7 +31,7 @@ class Standing:
 
 
 class Successors:
-    """Families in the store. Keys are those of ``core.keys.index``."""
+    """Families in the store. Keys are those of ``core.keys``."""
 
     def __init__(self, store: Store, settings: RefreshSettings) -> None:
         self._store = store

@@ -142,6 +142,8 @@ class Connection:
         self.deadline.cancel()
         self.transport.abort()
         self._owner.gone(self)
+        if isinstance(self.transport, Unconnected):  # nobody will say that it is lost
+            self._release()
 
     def shut(self) -> None:
         """The gateway is going down."""

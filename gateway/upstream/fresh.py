@@ -39,7 +39,7 @@ class FreshConnections:
             UpstreamUnreachable: it cannot be opened.
         """
         server = self._server(host, port, tls=tls)
-        connection = FreshConnection(server, server.settings, asyncio.get_running_loop())
+        connection = Connection(server, server.settings, asyncio.get_running_loop())
         try:
             reached = await dial(connection, server.settings, server.names)
         except BaseException:
@@ -48,7 +48,7 @@ class FreshConnections:
         if not reached or not connection.usable():
             connection.abort()
             raise UpstreamUnreachable
-        return connection
+        return FreshConnection(connection)
 
     def _server(self, host: str, port: int, *, tls: bool) -> "_Server":
         key = host, port, tls
@@ -70,10 +70,13 @@ class FreshConnections:
         )
 
 
-class FreshConnection(Connection):
-    """A ``Connection`` for one request."""
+class FreshConnection:
+    """A connection for one request."""
 
-    __slots__ = ()
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def ask(self, method: bytes, target: bytes, fields: FieldLines, body: bytes | None) -> UpstreamResponse:
         """Write the request. ``body`` goes up with its length; None: there is none.
@@ -83,10 +86,11 @@ class FreshConnection(Connection):
         """
         framing = b"" if body is None else body_framing(len(body))
         message = request_head(method, target, fields, framing) + (body or b"")
-        return self.start(message, None, for_head=method == b"HEAD", timeout=math.inf)
+        return self._connection.start(message, None, for_head=method == b"HEAD", timeout=math.inf)
 
-    def end_is_cut(self) -> None:
-        """Some servers end TLS without saying so. The answers here are JSON, which shows where it ends."""
+    def abort(self) -> None:
+        """Close it, at once. Idempotent."""
+        self._connection.abort()
 
 
 class _Server:

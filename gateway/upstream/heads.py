@@ -80,7 +80,9 @@ class ResponseHead:
         if line[:at] != name + b": " or not value or value.translate(None, TEXT) or value != value.strip(b" \t"):
             return False
         lowered = name.lower()
-        return value.isdigit() and len(value) <= _DIGITS if lowered == b"content-length" else lowered not in _MEANING
+        return (
+            value.isdigit() and len(value) <= _DIGITS if lowered == b"content-length" else lowered not in _MEANING
+        )
 
     @property
     def headers(self) -> Headers:

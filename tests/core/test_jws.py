@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core import jws
 from gateway.core.jws import MAX_PAYLOAD, MAX_TOKEN, CompactJws, decompress, read_compact
 from gateway.core.tokens import Rejected
 
@@ -60,6 +61,45 @@ def test_a_second_spelling_of_a_signature_is_rejected():
     one_byte = f"{HEAD}.{part(b'x')}.AQ"
     assert isinstance(read_compact(one_byte), CompactJws)
     assert isinstance(read_compact(one_byte[:-1] + "R"), Rejected)
+
+
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+@given(st.from_regex(r"[A-Za-z0-9_-]{1,9}", fullmatch=True))
+def test_a_part_is_read_if_and_only_if_it_is_what_its_bytes_are_spelt(text):
+    """T14: in every length, with every last character (RFC 4648 §3.5)."""
+    for last in ALPHABET:
+        found = read_compact(f"{HEAD}.{text}{last}.AQ")
+        try:
+            data = base64.urlsafe_b64decode(text + last + "=" * (-len(text + last) % 4))
+        except ValueError:
+            assert isinstance(found, Rejected)
+        else:
+            assert (isinstance(found, CompactJws) and found.payload == data) == (part(data) == text + last)
+
+
+def test_a_header_that_came_before_is_not_read_again():
+    """One issuer's tokens have the same few headers."""
+    first, second = read_compact(f"{HEAD}.{part(b'x')}.AQ"), read_compact(TOKEN)
+    assert isinstance(first, CompactJws)
+    assert isinstance(second, CompactJws)
+    assert first.header is second.header
+    with pytest.raises(TypeError):
+        first.header["alg"] = "none"
+
+
+def test_the_headers_that_are_remembered_are_few_and_short():
+    """D6"""
+    for number in range(200):
+        read_compact(part({"alg": "RS256", "kid": f"random-{number}"}) + REST)
+    assert len(jws._HEADERS) <= 64
+    long = part({"alg": "RS256", "kid": "k" * 1000})
+    first, second = read_compact(long + REST), read_compact(long + REST)
+    assert isinstance(first, CompactJws)
+    assert isinstance(second, CompactJws)
+    assert first.header is not second.header
+    assert long not in jws._HEADERS
 
 
 def test_the_length_is_capped_before_anything_is_parsed():

@@ -1,8 +1,10 @@
 """Requests with a body in the express lane: those that are here as a whole when it is their turn."""
 
+import time
+
 import pytest
 
-from tests.e2e.raw_client import connected
+from tests.e2e.raw_client import connected, head_bytes
 from tests.e2e.support import until
 from tests.e2e.test_express_lane import REFUSED, Scene, scene
 from tests.upstream.raw import OK, Handler, Peer
@@ -25,7 +27,7 @@ def post(s: Scene, body: bytes, *, method: str = "POST") -> tuple[bytes, bytes]:
     return s.head((b"Content-Length", b"%d" % len(body)), method=method), body
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"x" * 100_000], ids=["empty", "small", "large"])
+@pytest.mark.parametrize("body", [b"", b"{}", b"x" * 9_000], ids=["empty", "small", "larger"])
 async def test_a_body_that_comes_with_its_head_takes_the_lane(tmp_path, body):
     """P11: it goes up as it came, with its length; the connection serves on."""
     seen: list[tuple[bytes, bytes]] = []
@@ -38,6 +40,39 @@ async def test_a_body_that_comes_with_its_head_takes_the_lane(tmp_path, body):
         assert s.server.connections == 1
         if len(body) < 1000:  # a larger one may come in more than one read
             assert s.lanes == [True, True]
+
+
+async def test_a_large_body_does_not(tmp_path):
+    """D4: it needs back-pressure."""
+    seen: list[tuple[bytes, bytes]] = []
+    async with scene(tmp_path, recorder(seen)) as s, connected(s.h) as client:
+        await client.send(b"".join(post(s, b"x" * 65_537)))
+        assert (await client.answer()).status == 200
+        assert (len(seen[0][1]), s.lanes) == (65_537, [False])
+
+
+async def test_a_body_whose_answer_is_lost_is_not_sent_again_although_its_token_ends_meanwhile(tmp_path):
+    """B16: what has been decided stands; a new token is no reason to repeat what may have been done."""
+    posts: list[bytes] = []
+    ends = time.time() + 3
+
+    async def handler(peer: Peer) -> None:
+        while True:
+            head, body = await peer.request()
+            if head.startswith(b"POST"):
+                posts.append(body)
+                await until(lambda: time.time() > ends + 0.1)
+                return
+            await peer.send(OK)
+
+    async with scene(tmp_path, handler, refresh={"ahead": "0s", "hard": "0s"}) as s, connected(s.h) as client:
+        short = (s.h.auth.mint(sub="ada", exp=int(ends)), s.pair[1])
+        for body in (None, b"pay"):
+            length = [] if body is None else [(b"Content-Length", b"3")]
+            await client.send(head_bytes("GET" if body is None else "POST", "/", short, length) + (body or b""))
+            assert (await client.answer()).status == (200 if body is None else 502)
+        assert posts == [b"pay"]
+        assert s.h.refreshes() == []
 
 
 async def test_a_body_that_comes_later_does_not(tmp_path):

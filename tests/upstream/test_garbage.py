@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, UpstreamUnreachable
 from gateway.core.wire import request_lines
 
-from .raw import OK, Body, always_ok, eventually, get, once, talking_to, whole
+from .raw import OK, Body, always_ok, eventually, get, once, serving, talking_to, upstream_of, whole
 
 FIELDS = request_lines([(b"Host", b"api.example")])
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
@@ -81,6 +81,18 @@ async def test_a_connection_that_ends_leaves_no_cycle_behind():
                 connection.shut()
                 del connection
                 await eventually(lambda n=number: not upstream._pool._sockets and server.connections == n)
+        assert not garbage
+
+
+async def test_a_connection_that_was_never_made_leaves_no_cycle_behind():
+    """B12: an upstream that is down is asked for again and again."""
+    async with serving(always_ok) as server:
+        port = server.port
+    async with upstream_of(server, port=port) as upstream:
+        with collected() as garbage:
+            for _ in range(5):
+                with pytest.raises(UpstreamUnreachable):
+                    await upstream.send(get())
         assert not garbage
 
 

@@ -210,6 +210,31 @@ def test_another_line_in_the_place_of_a_known_one(line, status):
     assert (head[0] if head is not None else 0) == status
 
 
+OTHER_VALUES = [
+    *((b"ETag: x", line) for line in (b"ETag: x ", b"ETag:  x", b"ETag: x\t", b"ETag: x y")),
+    *((b"Content-Length: 2", b"Content-Length: " + v) for v in (b"+2", b"2, 2", b"-1", b"x", b"0x2", b"1", b"02", b"\xb2")),
+    (b"Content-Length: 2", b"Content-Length: 99999999999999999999999"),
+    *((b"Connection: keep-alive", line) for line in (b"Connection: close", b"Connection: x", b"Connection: Upgrade")),
+    (b"Proxy-Connection: keep-alive", b"Proxy-Connection: close"),
+    (b"Proxy-Connection: close", b"Proxy-Connection: close"),
+    (b"Upgrade: a", b"Upgrade: b"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("for_head", [False, True])
+@pytest.mark.parametrize(("line", "other"), OTHER_VALUES)
+def test_another_value_is_what_it_is_to_the_parser(line, other, for_head):
+    """P2, P10, P12, B17: what came before changes nothing, whatever it was asked by."""
+    lines = b"ETag: x\r\nContent-Length: 2\r\n"
+    fields = lines if line in lines else lines + line + b"\r\n"
+    known = b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n"
+    data = known.replace(line, other) + (b"" if for_head else b"ab")
+    heads = Heads()
+    for _ in range(2):
+        assert outcome(heads, known + b"ab", [], for_head=False)[0][0] == 200
+        assert outcome(heads, data, [], for_head=for_head) == outcome(Heads(), data, [], for_head=for_head)
+
+
 async def test_a_known_head_is_the_same_object_and_its_body_another():
     first, second = (b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 2\r\n\r\n" + body for body in (b"ab", b"cd"))
     other = first.replace(b"ETag: x", b"ETag: y")

@@ -181,3 +181,24 @@ async def test_a_101_that_is_none_is_refused(asked, answer):
         with pytest.raises(UpstreamProtocolError):
             await upstream.send(upgrade() if asked else get())
         assert (upstream.active, upstream.idle) == (0, 0)
+
+
+async def test_a_length_means_nothing_to_what_follows_a_101():
+    """P15: RFC 9110 §8.6 forbids it there. The end that TLS tells at once is not that of a body."""
+
+    async def brief(peer):
+        await peer.head()
+        await peer.send(SWITCHING.replace(b"X-Case", b"Content-Length: 99\r\nX-Case") + b"last words")
+
+    async with (
+        serving(brief, tls=server_context()) as server,
+        upstream_of(server, tls=client_context("ours"), server_hostname="localhost") as upstream,
+    ):
+        response = await upstream.send(upgrade())
+        (connection,) = upstream._pool._sockets
+        await eventually(lambda: connection._ended)
+        duplex = response.switch()
+        assert await duplex.read() == b"last words"
+        assert await duplex.read() == b""
+        duplex.close()
+        await duplex.closed()
