@@ -1,7 +1,7 @@
 """Builds the wheel. With ``GATEWAY_COMPILE=1`` the way of every request is machine code, by mypyc (docs/adr/0011).
 
-The source is the same either way: without the variable the wheel is pure Python, and so is every checkout. What else
-there is to say of the package stands in pyproject.toml; here is which modules are compiled, and why others are not.
+The source is the same either way: without the variable the wheel is pure Python, and so is every checkout. What
+else there is to say of the package stands in pyproject.toml; here is what is compiled, and why other things are not.
 """
 
 import os
@@ -14,25 +14,34 @@ from setuptools.command.build_ext import build_ext
 
 COMPILED = {
     "": "deadline events exchange judge tally",
-    "core": "answers cors credentials forwarding headers heads hops lifecycle methods outcomes pace paths places policy"
-    " routes shapes tokens websocket wire",
+    "core": "answers cors credentials forwarding headers heads hops lifecycle methods outcomes pace paths places"
+    " policy routes shapes tokens websocket wire",
     "credentials": "header",
-    "edge": "block call client_time cors crossing cycle express fittings http_date line listener options parser passage"
-    " paused pipeline place protocol proxy raw_head reception refusal scope sending telling transport upstreams watch",
+    "edge": "block call client_time cors crossing cycle express fittings http_date line listener options parser"
+    " passage paused pipeline place protocol proxy raw_head reception scope sending telling transport upstreams"
+    " watch",
     "upstream": "client connection fresh heads lanes parser pool response wire",
 }
 """By folder: where plain requests pass, in either lane."""
 
 UNCOMPILED = {
     "core/bounded": "its classes are an OrderedDict and a dict: compiled, they write beyond their memory",
+    "core/claims": "new tokens only",
     "core/errors": "exceptions are Python's own classes, and rare",
+    "core/families": "refreshes only",
+    "core/grants": "refreshes only",
+    "core/jws": "new tokens only",
+    "core/keys": "refreshes only",
     "core/secret": "what keeps secrets out of logs runs as it is read",
+    "core/strict_json": "refreshes only",
+    "core/token_requests": "refreshes only",
     "edge/asgi": "other servers ask of its __call__ whether it is a coroutine function, which compiled ones deny",
     "edge/body": "an async generator",
     "edge/cycle_ports": "types only",
     "edge/ports": "types only",
     "edge/endpoints": "Starlette's; not on a request's way",
     "edge/problems": "refusals only",
+    "edge/refusal": "refusals only; a Protocol that is looked at while it runs",
     "edge/upgrade": "WebSockets only",
     "upstream/body": "async generators",
     "upstream/dial": "new connections only; it waits within `async with`",
@@ -78,9 +87,10 @@ def extensions() -> list[Extension]:
 
 
 class Relocatable(build_ext):
-    """Leaves this machine's folders out of the binaries: the interpreter that loads them has its library already."""
+    """Leaves this machine's folders out of the binaries: what loads them has the interpreter's library already."""
 
     def build_extensions(self) -> None:
+        """Compile, with all processors."""
         linker = self.compiler.linker_so
         self.compiler.linker_so = [word for word in linker if not word.startswith(("-Wl,-rpath", "-L"))]
         self.parallel = self.parallel or os.cpu_count()

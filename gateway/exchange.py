@@ -62,9 +62,12 @@ async def drive(decision: Decision, line: Line, clock: Callable[[], float]) -> N
         try:
             state = await _step(state, line, clock)
         except GatewayError as error:
-            if isinstance(state, Alongside):
-                await line.outcome(Settle())
-            state = Refuse(error.problem)
+            problem = error.problem
+        else:
+            continue
+        if isinstance(state, Alongside):
+            await line.outcome(Settle())
+        state = Refuse(problem)
     if isinstance(state, Relay):
         await line.relay()
     else:

@@ -87,9 +87,12 @@ def answer_head(status: int, headers: Headers, *, method: str, version: str, kee
 def answer_fields(headers: Headers) -> AnswerFields:
     """The fields in their order and case. Raises: UnwritableFields, ValueError: see ``answer_head``."""
     shape = shape_of(tuple([name for name, _ in headers]))
-    lengths = shape.values(headers, b"content-length")
-    closes = any(b"close" in value.lower() for value in shape.values(headers, b"connection"))
-    return AnswerFields(field_lines(headers), int(lengths[-1]) if lengths else None, closes)
+    length, closes = None, False
+    if b"content-length" in shape.at:
+        length = int(shape.values(headers, b"content-length")[-1])
+    if b"connection" in shape.at:
+        closes = any(b"close" in value.lower() for value in shape.values(headers, b"connection"))
+    return AnswerFields(field_lines(headers), length, closes)
 
 
 def written_head(status: int, fields: AnswerFields, *, method: str, version: str, keep_alive: bool) -> AnswerHead:

@@ -58,6 +58,11 @@ class RequestBody:
         """All that was read so far is kept: the body can be sent again from its first byte."""
         return self._read <= self._keep
 
+    @property
+    def small(self) -> bool:
+        """As much as is announced of it would be kept."""
+        return self.length is not None and self.length <= self._keep
+
     def keep_nothing(self) -> None:
         """Nothing will call for a replay: do not spend memory on one."""
         self._keep = 0

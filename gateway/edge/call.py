@@ -22,11 +22,11 @@ from gateway.core.methods import IDEMPOTENT
 from gateway.core.policy import Auth, OnUpstream401, Policy
 from gateway.edge.block import Block
 from gateway.edge.body import Receive, RequestBody
-from gateway.edge.cycle import cycle_of
+from gateway.edge.cycle import Cycle, cycle_of
 from gateway.edge.fittings import Arrival, Fittings
 from gateway.edge.line import ASGISend, ProxyLine
 from gateway.edge.options import own_answer
-from gateway.edge.passage import Passage
+from gateway.edge.passage import Passage, Reading
 from gateway.edge.place import Place
 from gateway.edge.reception import Reception
 from gateway.edge.telling import new_request_id, path_told
@@ -77,7 +77,7 @@ class Call:
         self._receive = receive
         self._send = send
         self._cycle = cycle_of(scope)
-        self._started = time.monotonic()
+        self._started = (self._cycle.since if self._cycle is not None else 0.0) or time.monotonic()
         self._request_id = new_request_id()
 
     async def answer(self) -> None:
@@ -85,15 +85,11 @@ class Call:
         settings, scope, cycle = self._settings, self._scope, self._cycle
         request = cycle or Foreign(scope)
         place, reception = request.place, settings.reception
-        try:
-            head = reception.head(request)
-            reading = reception.read(request.block, head.fields, place)
-        except GatewayError as error:
-            await self._refuse_early(error.problem)
+        read = self._read(request)
+        if isinstance(read, Problem):
+            await self._refuse_early(read)
             return
-        if reading.loops:
-            await self._refuse_early(errors.LOOP_DETECTED)
-            return
+        head, reading = read
         fields = own_answer(settings.fittings.cors, head.headers) if head.method == "OPTIONS" else None
         if fields is not None:
             await self._answer_here(fields)
@@ -114,9 +110,19 @@ class Call:
             if body is not None:
                 body.release()
 
+    def _read(self, request: "Cycle | Foreign") -> tuple[Head, Reading] | Problem:
+        reception = self._settings.reception
+        try:
+            head = reception.head(request)
+            reading = reception.read(request.block, head.fields, request.place)
+        except GatewayError as error:
+            return error.problem
+        return errors.LOOP_DETECTED if reading.loops else (head, reading)
+
     async def _guarded(
         self, head: Head, block: Block, passage: Passage, body: RequestBody | None, watch: Watch, *, upgrade: bool
     ) -> None:
+        failed = False
         try:
             await self._serve(head, block, passage, body, upgrade=upgrade)
         except asyncio.CancelledError:
@@ -135,6 +141,8 @@ class Call:
             self._break_off("gateway" if expired else "client", error.problem)
         except Exception as error:  # noqa: BLE001  # fail closed: a bug never forwards (O2)
             self._settings.emit(fault("internal_error", error, self._request_id))
+            failed = True
+        if failed:
             await self._fail()
 
     async def _serve(

@@ -59,6 +59,8 @@ class Cycle:
     """The upstream's answer to this request, which the express lane sent (``edge.upstreams.Response``)."""
     decision: Decision | None = None
     """What it sent it by. The application goes on from there: to decide anew could send it once more."""
+    since = 0.0
+    """Monotonic seconds: when it did."""
 
     def __init__(self, connection: Connection, transport: Transport, place: Place, request: Request) -> None:
         self.connection = connection

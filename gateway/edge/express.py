@@ -193,7 +193,7 @@ class Lane:
         """To the ASGI lane, with what the upstream has answered."""
         self._let_go()
         cycle = self._cycle
-        cycle.at_hand, cycle.decision = self._response, self._passage.decision
+        cycle.at_hand, cycle.decision, cycle.since = self._response, self._passage.decision, self._started
         cycle.hand_over()
 
     def _break_off(self, by: str, problem: Problem | None) -> None:

@@ -51,8 +51,9 @@ class ProxyLine:
 
     @property
     def replayable(self) -> bool:
-        """The body, if there is one, is kept from its first byte."""
-        return self._arrival.body is None or self._arrival.body.replayable
+        """The body, if there is one, is kept from its first byte, and is of a size that may be."""
+        body = self._arrival.body
+        return body is None or (body.replayable and (body.small or not self._whole))
 
     async def send(self, token: AccessToken | None) -> UpstreamAnswer:
         """Send the request; a 401 that is at hand from an earlier send is dropped first."""

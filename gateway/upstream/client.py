@@ -104,12 +104,14 @@ class Upstream:
         except StaleConnection:
             if unsafe or request.again or not reused:
                 raise
-            await response.upload_stopped()
-            if body is not None and not body.replayable:
-                raise
-            connection = await self._pool.acquire(request.lane)
-            response = connection.start(head, body, for_head=for_head, timeout=timeout, upgrade=request.upgrade)
-            await response.head()
+        else:
+            return response
+        await response.upload_stopped()
+        if body is not None and not body.replayable:
+            raise StaleConnection(sent=True)
+        connection = await self._pool.acquire(request.lane)
+        response = connection.start(head, body, for_head=for_head, timeout=timeout, upgrade=request.upgrade)
+        await response.head()
         return response
 
     def begin(

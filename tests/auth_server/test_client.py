@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import random
 import ssl
 
 import pytest
@@ -7,6 +8,7 @@ import trustme
 
 from gateway.auth_server.client import AuthServerClient, ClientSettings
 from gateway.auth_server.discovery import configured
+from gateway.auth_server.sender import Lost, Unsent
 from gateway.core.grants import Denied, Grant, Misconfigured, Throttled, Unavailable
 from gateway.core.secret import Secret
 from gateway.core.token_requests import CustomSpec, StandardSpec
@@ -20,9 +22,9 @@ GRANTED = reply({"access_token": "new-canary", "token_type": "Bearer", "refresh_
 DENIED = reply({"error": "invalid_grant"}, 400)
 
 
-def client(url, spec=SPEC, revoke=None, ca_file=None, events=None, **settings):
+def client(url, spec=SPEC, revoke=None, ca_file=None, events=None, sender=None, **settings):
     return AuthServerClient(
-        token_transport(ca_file),
+        sender or token_transport(ca_file),
         spec,
         ClientSettings(**({"retry_wait": 0.001} | settings)),
         emit=([] if events is None else events).append,
@@ -174,6 +176,40 @@ async def test_a_server_that_comes_up_between_two_tries_is_reached():
     await asyncio.sleep(0)
     async with serving(answering(GRANTED), port), asyncio.timeout(20):
         assert isinstance(await task, Grant)
+
+
+class Unreachable:
+    """A sender with failures to raise; when they are used up, no request leaves in time."""
+
+    def __init__(self, *failures):
+        self.failures = list(failures)
+        self.asked = 0
+
+    async def send(self, _request, *, send_by, **_):
+        self.asked += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        while asyncio.get_running_loop().time() < send_by:  # noqa: ASYNC110  # the moment is the loop's
+            await asyncio.sleep(0.01)
+        raise Unsent("too late")
+
+
+async def test_after_the_last_moment_it_is_not_tried_again():
+    """R10: within the grace or not at all."""
+    sender = Unreachable(Lost("gone"))
+    desk = client("http://127.0.0.1:1/", sender=sender, rotation_grace=0.05, attempts=1000)
+    assert await desk.redeem(RT, None) == Unavailable("too late", ambiguous=True)
+    assert sender.asked == 2
+
+
+async def test_the_pauses_between_tries_double_up_to_a_second(monkeypatch):
+    """With jitter, so that many who failed at once do not come back at once."""
+    longest = []
+    monkeypatch.setattr(random, "uniform", lambda _, most: longest.append(most) or 0.0)
+    sender = Unreachable(*[Unsent("refused")] * 7)
+    found = await client("http://127.0.0.1:1/", sender=sender, attempts=7, retry_wait=0.1).redeem(RT, None)
+    assert found == Unavailable("refused", ambiguous=False)
+    assert (sender.asked, longest) == (7, [0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
 
 
 async def test_a_server_that_hangs_is_listened_to_until_the_answer_is_too_late():

@@ -36,6 +36,15 @@ def test_no_lane_takes_all_and_each_finds_what_it_is_sure_of(total, limits, take
     assert places.free == total - sum(taken)
 
 
+def test_whoever_enters_takes_what_is_open_to_it_and_no_more():
+    """D5."""
+    places = Places(8, 2)
+    first, second = places.share(None), places.share(None)
+    assert [places.enter(first) for _ in range(8)] == [True] * 6 + [False] * 2
+    assert [places.enter(second) for _ in range(3)] == [True, True, False]
+    assert places.free == 0
+
+
 def test_a_place_given_back_is_owed_again():
     places = Places(8, 2)
     first, second = places.share(None), places.share(None)

@@ -102,6 +102,18 @@ async def test_a_refused_body_is_sent_once_more_with_a_new_token(tmp_path):
         assert s.server.connections == 1, "the refused one's connection was read to its end and used again"
 
 
+async def test_a_body_that_is_too_large_for_a_replay_is_not_replayed(tmp_path):
+    """R18: ``refresh.replay_body`` holds for what went up by the lane; the new tokens come with the API's 401."""
+    seen: list[tuple[bytes, bytes]] = []
+    small = {"replay_body": "1KiB"}
+    async with scene(tmp_path, recorder(seen, REFUSED), refresh=small) as s, connected(s.h) as client:
+        await client.send(b"".join(post(s, b"x" * 1025)))
+        got = await client.answer()
+        assert got.status == 401
+        assert b"x-access-token" in {name.lower() for name, _ in got.headers}
+        assert [len(body) for _, body in seen] == [1025]
+
+
 async def test_pipelined_bodies_stay_apart(tmp_path):
     """P16: a request in one segment with others gets its own body."""
     seen: list[tuple[bytes, bytes]] = []

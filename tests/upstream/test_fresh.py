@@ -155,6 +155,32 @@ async def test_whoever_leaves_takes_the_connection_along(tls):
         await eventually(lambda: sockets() == before)
 
 
+async def test_a_connection_given_up_while_it_is_opened_leaves_no_socket():
+    """B22: at whatever moment; the event loops' own last moments are not the same."""
+    async with serving(always_ok) as server:
+        connections, before = fresh(), sockets()
+        for turns in range(12):
+            opening = asyncio.create_task(connections.open("127.0.0.1", server.port, tls=False))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if opening.done():
+                opening.result().abort()
+            opening.cancel()
+            await asyncio.wait({opening})
+        await eventually(lambda: sockets() == before)
+
+
+async def test_an_exchange_that_is_over_has_closed_its_connection():
+    """Whoever asked may be slow to say so."""
+    async with serving(once(OK)) as server:
+        connection = await fresh().open("127.0.0.1", server.port, tls=False)
+        response = connection.ask(b"POST", b"/", FIELDS, b"")
+        await response.head()
+        await eventually(lambda: server.connections == 1 and server.open == 0)
+        assert await whole(response) == b"ok"
+        connection.abort()
+
+
 @pytest.mark.parametrize(
     "answer", [OK, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"]
 )
@@ -175,3 +201,5 @@ async def test_the_servers_that_are_remembered_are_few():
     for port in range(1, 101):
         connections._server("127.0.0.1", port, tls=False)
     assert len(connections._servers) <= 16
+    (server, *_) = connections._servers.values()
+    assert server.settings.connect_timeout == 0.01
