@@ -1,7 +1,7 @@
 """Builds the wheel. With ``GATEWAY_COMPILE=1`` the way of every request is machine code, by mypyc (docs/adr/0011).
 
 The source is the same either way: without the variable the wheel is pure Python, and so is every checkout. What
-else there is to say of the package stands in pyproject.toml; here is what is compiled, and why other things are not.
+else there is to say of the package stands in pyproject.toml; here is what is compiled, and why the rest is not.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Events as log lines. No event carries a token, and a Secret is not JSON and prints as ``Secret(…)``.
 
 Refusals, refreshes and whatever else an operator acts on are written at once. The lines of plain requests, which
-there are at ``debug`` only, are written together: such a line costs 3 µs, and a write of its own as much again.
+there are at ``debug`` only, are written together: such a line costs 4 µs, and a write of its own as much again.
 """
 
 import json

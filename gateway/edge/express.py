@@ -132,11 +132,18 @@ class Lane:
             else:
                 self._begin()
         except Exception as error:  # noqa: BLE001  # fail closed: nothing may be left half done (O2)
-            if cycle.started:
-                self._express.emit(fault("internal_error", error))
-                self._break_off("gateway", None)
-            else:
-                self._leave()
+            self._failed(cycle, error)
+
+    def _failed(self, cycle: Cycle, error: Exception) -> None:
+        """A mistake of ours. The application answers in its place, where that is possible."""
+        if not cycle.started:
+            self._leave()
+            return
+        self._express.emit(fault("internal_error", error))
+        if cycle.answered or cycle is not self._cycle:
+            cycle.abort()  # it came to an end, and the mistake was made with what follows it
+        else:
+            self._break_off("gateway", None)
 
     def _begin(self) -> None:
         """The head of the answer, if there is one to be relayed."""

@@ -30,6 +30,8 @@ _SLACK = 1024
 
 _HEEDED = frozenset({b"connection", b"proxy-connection", b"upgrade"})
 """llhttp takes them for the message's even as trailers, where they mean nothing (RFC 9110 §6.5.1)."""
+_DIGITS = 15
+"""Of a length that is counted here; whoever announces more is left to the C parser."""
 _UNKNOWN_METHOD = errors.BAD_REQUEST.because(
     "The request does not begin with a method that the gateway knows, such as GET or POST. Correct it."
 )
@@ -43,6 +45,12 @@ def _closes(headers: Headers) -> bool:
 
 def _nobody(*_: object) -> None:
     """Nobody listens any more."""
+
+
+def _announced(headers: Headers) -> int:
+    """The length of the body; 0: none, or one that ``core.heads`` will refuse."""
+    lengths = [value for name, value in headers if name == b"content-length"]
+    return int(lengths[0]) if len(lengths) == 1 and len(lengths[0]) <= _DIGITS and lengths[0].isdigit() else 0
 
 
 class Sink(Protocol):
@@ -284,7 +292,7 @@ class RequestParser:
         self.persists = http.should_keep_alive() and (self.version == "1.1" or not _closes(headers))
         self.framed = any(n in FRAMING for n, _ in headers)
         self._skip = self.framed and http.should_upgrade()
-        self.left = sum(int(value) for name, value in headers if name == b"content-length") if self.framed else 0
+        self.left = _announced(headers) if self.framed else 0
         self._raw.complete(headers)
         self.partial, self.in_body = False, True
         self._silent = 0

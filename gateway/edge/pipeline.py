@@ -204,9 +204,9 @@ class Pipeline:
         self.tasks.add(self._loop.create_task(self._run(cycle, self._scope.of(cycle))))
 
     async def _run(self, cycle: Cycle, scope: dict[str, Any]) -> None:
-        if self._transport.write_paused:  # the answers before this one are not read: ask for no more (D4)
-            await self._transport.drain()
         try:
+            if self._transport.write_paused:  # the answers before this one are not read: ask for no more (D4)
+                await self._transport.drain()
             if not cycle.lost:
                 await self._app(scope, cycle.receive, cycle.send)
         except Exception:  # noqa: BLE001, S110  # the application reports its own

@@ -28,8 +28,9 @@ from gateway.edge.upstreams import Target
 from gateway.events import Emit, Noticed
 
 _NOTHING = Carried(Absent.MISSING, None)
-_PASSAGES = 64
-"""Rules that are remembered with one head: a client that walks through ten thousand keeps but a few."""
+_PASSAGES = 4
+"""Rules that are remembered with one head, each with the fields for its upstream: a client that walks through ten
+thousand keeps but a few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -163,7 +163,7 @@ class Target:
     answers: Learnt[tuple[Received, tuple[Header, ...]], AnswerFields] = field(
         default_factory=lambda: Learnt(_ANSWERS), repr=False, compare=False
     )
-    """By a known head and what was added to it: what the client got, by the rules of the one gateway that this is of."""
+    """By a known head and what was added to it: what the client got, by the rules of this target's one gateway."""
 
     def target(self, target: bytes, rule: Rule) -> bytes:
         """The request target for this upstream: the client's bytes, between the prefixes (N5)."""

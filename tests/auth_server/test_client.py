@@ -22,7 +22,7 @@ GRANTED = reply({"access_token": "new-canary", "token_type": "Bearer", "refresh_
 DENIED = reply({"error": "invalid_grant"}, 400)
 
 
-def client(url, spec=SPEC, revoke=None, ca_file=None, events=None, sender=None, **settings):
+def client(url, spec=SPEC, *, revoke=None, ca_file=None, events=None, sender=None, **settings):
     return AuthServerClient(
         sender or token_transport(ca_file),
         spec,

@@ -3,6 +3,7 @@
 import pytest
 import pytest_asyncio
 
+from tests import lanes
 from tests.e2e.raw_client import connected, exchange, head_bytes
 from tests.e2e.scripted import before
 from tests.house import house
@@ -13,10 +14,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 WHOLE = b"".join(pattern(1000))
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def h(tmp_path_factory):
-    async with house(tmp_path_factory.mktemp("house")) as opened:
-        yield opened
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["warm", "asgi"])
+async def h(request, tmp_path_factory):
+    with lanes.lane(request.param):
+        async with house(tmp_path_factory.mktemp("house")) as opened:
+            yield opened
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,12 @@ import pytest
 
 from gateway import log
 from gateway.core.secret import Secret
+from tests import lanes
 from tests.e2e.support import settled, until
 from tests.e2e.wire import Wire, ask, request
 from tests.house import House, house
+
+pytestmark = lanes.BOTH
 
 SECRET = "canary-client-secret-9d1f"
 ROUTES = [{"match": "/off/*", "auth": "off"}, {"match": "/signal/*", "on_expired": "signal"}]

@@ -15,10 +15,13 @@ import httpx
 import pytest
 import uvloop
 
+from tests import lanes
 from tests.e2e.raw_client import head_bytes
 from tests.e2e.support import until
 from tests.house import House, house, new_pair
 from tests.upstream.raw import sockets
+
+pytestmark = lanes.WARM
 
 CHUNK = b"2000\r\n" + b"x" * 0x2000 + b"\r\n"
 AT_ONCE = 50

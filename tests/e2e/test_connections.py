@@ -5,11 +5,14 @@ import json
 
 import pytest
 
+from tests import lanes
 from tests.e2e.raw_client import Conversation, chunked, connected, exchange, head_bytes
 from tests.e2e.scripted import before
 from tests.e2e.support import until
 from tests.house import house
 from tests.upstream.raw import OK, always_ok
+
+pytestmark = lanes.BOTH
 
 
 async def ask(client: Conversation, h, target: str = "/echo", method: str = "GET", **head) -> dict:

@@ -5,11 +5,14 @@ import json
 
 import pytest
 
+from tests import lanes
 from tests.e2e.raw_client import Conversation, chunked, connected, head_bytes
 from tests.e2e.scripted import before
 from tests.e2e.support import until
 from tests.house import house
 from tests.upstream.raw import TOO_LARGE
+
+pytestmark = lanes.BOTH
 
 EXPECT = (b"Expect", b"100-continue")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

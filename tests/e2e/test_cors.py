@@ -5,9 +5,12 @@ import json
 import httpx
 import pytest
 
+from tests import lanes
 from tests.e2e.support import code
 from tests.e2e.wire import Script, ask, ok, request
 from tests.house import House, bearer, house
+
+pytestmark = lanes.BOTH
 
 APP = "https://app.example"
 OURS = {"x-access-token", "x-refresh-token", "x-access-token-expires-at", "x-token-refreshed"}

@@ -4,8 +4,11 @@ import json
 
 import pytest
 
+from tests import lanes
 from tests.e2e.wire import Answer, Script, Wire, ask, ok, request
 from tests.house import house
+
+pytestmark = lanes.BOTH
 
 APP = "https://app.example"
 OTHER = "http://localhost:3000"

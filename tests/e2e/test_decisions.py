@@ -2,8 +2,11 @@
 
 import pytest
 
+from tests import lanes
 from tests.e2e.support import code, is_keyless
 from tests.house import house
+
+pytestmark = lanes.BOTH
 
 ROUTES = [
     {"match": "/optional/*", "auth": "optional"},

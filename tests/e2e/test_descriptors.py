@@ -185,8 +185,10 @@ def test_a_system_without_descriptors_is_survived(tmp_path):
         with connection(running) as one, connection(running) as slow:
             assert status(one) == 200  # and so there is one connection to the API
             with none_left(running):
-                slow.sendall(head_bytes("POST", headers=[(b"Content-Length", b"5")]) + b"ha")
-                eventually(lambda: status(one) == 503)  # the slow upload holds that one, and there is no second
+                slow.sendall(head_bytes("POST", headers=[(b"Content-Length", b"5"), (b"Expect", b"100-continue")]))
+                assert slow.recv(65536).startswith(b"HTTP/1.1 100 ")  # its way is open, and its body asked for
+                slow.sendall(b"ha")
+                assert status(one) == 503  # the slow upload holds that one, and there is no second
                 one.sendall(head_bytes())
                 assert b'"overloaded"' in answer(one)
                 refused = [fresh(running) for _ in range(20)]

@@ -7,11 +7,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tests import lanes
 from tests.e2e.raw_client import Conversation, chunked, connected, head_bytes
 from tests.e2e.scripted import before
 from tests.e2e.support import until
 from tests.house import house
 from tests.upstream.raw import TOO_LARGE
+
+pytestmark = lanes.BOTH
 
 MB = 1_000_000
 PIECE = b"x" * 65536

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import lanes
 from tests.e2e.raw_client import Conversation, connected, head_bytes
 from tests.e2e.scripted import before
 from tests.e2e.support import ageing, settled, until
@@ -348,6 +349,55 @@ async def test_a_request_for_which_there_is_no_connection_waits_in_the_other_lan
         assert [(await client.answer()).status for client in (first, second)] == [200, 200]
         assert s.lanes == [True, False]
         assert s.server.connections == 1
+
+
+async def test_a_route_has_its_own_share_of_the_connections(tmp_path):
+    """D5: one that has as many as it may waits, although another route's connection is at rest."""
+    go_on = asyncio.Event()
+
+    async def holding(peer: Peer) -> None:
+        while True:
+            head = await peer.head()
+            if b"/narrow" in head:
+                await go_on.wait()
+            await peer.send(OK)
+
+    routes = [{"match": "/narrow", "max_connections": 1}]
+    async with (
+        scene(tmp_path, holding, routes=routes) as s,
+        connected(s.h) as first,
+        connected(s.h) as second,
+        connected(s.h) as third,
+    ):
+        await asyncio.gather(*(s.h.get("/", s.pair) for _ in range(3)))
+        idle = s.pool[1]
+        assert idle > 1
+        await first.send(s.head(target="/narrow"))
+        await until(lambda: s.pool == (1, idle - 1, 0))
+        await second.send(s.head(target="/narrow"))
+        await until(lambda: s.pool == (1, idle - 1, 1))
+        await third.send(s.head())
+        assert (await third.answer()).status == 200
+        go_on.set()
+        assert [(await client.answer()).status for client in (first, second)] == [200, 200]
+        assert [e.express for e in s.h.requests() if e.path == "/narrow"] == [True, False]
+
+
+async def test_a_stream_that_must_end_with_its_token_is_not_for_it(tmp_path):
+    """W2: somebody has to watch the clock."""
+    stream = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na\n\n\r\n"
+    )
+    windows = {"ahead": "0s", "hard": "0s"}
+    routes = [{"match": "/events", "on_open_stream": "close"}]
+    async with scene(tmp_path, saying(stream), routes=routes, refresh=windows) as s, connected(s.h) as client:
+        s.pair = ageing(s.h, left=3)
+        lanes.introduce(s.h.gateway, s.pair[0])
+        await client.send(s.head(target="/events"))
+        answer = await client.answer()
+        assert (answer.body, answer.complete) == (b"a\n\n", False)
+        assert s.h.requests()[-1].cut_by == "gateway"
+        assert not any(s.lanes)
 
 
 async def test_a_token_that_comes_of_age_leaves_it(tmp_path):

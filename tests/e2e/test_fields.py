@@ -2,8 +2,11 @@
 
 import pytest
 
+from tests import lanes
 from tests.e2e.wire import Script, Wire, ask, ok, request, text_of
 from tests.house import house
+
+pytestmark = lanes.BOTH
 
 IDENTITY = {"identity_headers": {"X-User": "sub", "X-Roles": "roles"}}
 

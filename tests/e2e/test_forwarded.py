@@ -4,9 +4,12 @@ import json
 
 import pytest
 
+from tests import lanes
 from tests.e2e.support import code
 from tests.e2e.wire import Trap, Wire, ask, request
 from tests.house import House, house
+
+pytestmark = lanes.BOTH
 
 SPOOF = [
     "X-Forwarded-For: 6.6.6.6, 127.0.0.1",

@@ -2,9 +2,12 @@
 
 import json
 
+from tests import lanes
 from tests.e2e.support import until
 from tests.e2e.wire import Wire, ask, request
 from tests.house import house
+
+pytestmark = lanes.BOTH
 
 RULES = [{"match": "/off", "auth": "off"}]
 """Where there are rules, ambiguous paths are refused."""

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests import lanes
 from tests.e2e.raw_client import connected
 from tests.e2e.scripted import before
 from tests.e2e.wire import Script, Wire, ask, ok, request, text_of
 from tests.house import house
+
+pytestmark = lanes.BOTH
 
 Fields = list[tuple[str, str]]
 NAMED = {"via": "edge-1"}

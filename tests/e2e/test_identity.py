@@ -4,9 +4,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tests import lanes
 from tests.house import house
 from upstream_stub.api import Api
 from upstream_stub.serving import Serving
+
+pytestmark = lanes.BOTH
 
 HEADERS = {
     "X-User": "sub",

@@ -2,9 +2,12 @@
 
 import pytest
 
+from tests import lanes
 from tests.e2e.support import ageing, code, is_keyless, until
 from tests.e2e.wire import Script, Trap, ask, ok, request, text_of
 from tests.house import house
+
+pytestmark = lanes.BOTH
 
 ROUTES = [
     {"match": "/required", "auth": "required"},

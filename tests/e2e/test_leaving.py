@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests import lanes
 from tests.e2e.raw_client import connected, head_bytes
 from tests.e2e.scripted import before
 from tests.e2e.support import until
@@ -12,6 +13,8 @@ from tests.e2e.test_sse import LEAVES, resets
 from tests.e2e.test_timeouts import LONG, sending
 from tests.house import house
 from tests.upstream.raw import TOO_LARGE, Peer
+
+pytestmark = lanes.BOTH
 
 UPSTREAM = {"response_timeout": "1h", "idle_timeout": "1h"}
 """No clock of ours ends anything here: what ends, ends because the client has left."""

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests import lanes
 from tests.e2e.raw_client import connected, head_bytes
 from tests.e2e.scripted import before
 from tests.e2e.support import code, until
@@ -11,6 +12,8 @@ from tests.house import house, new_pair
 from tests.upstream.raw import OK
 from upstream_stub.api import Api
 from upstream_stub.serving import Serving
+
+pytestmark = lanes.BOTH
 
 NARROW = {"max_connections": 2, "max_waiting": 1}
 

@@ -6,6 +6,7 @@ import json
 import pytest
 import pytest_asyncio
 
+from tests import lanes
 from tests.e2e.raw_client import Answer, chunked, connected, exchange, head_bytes
 from tests.e2e.scripted import before
 from tests.house import House, house
@@ -18,11 +19,12 @@ OURS = {"host", "authorization", "x-forwarded-for", "x-forwarded-proto", "x-forw
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def h(tmp_path_factory):
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["warm", "asgi"])
+async def h(request, tmp_path_factory):
     """One house for all: nothing here changes it."""
-    async with house(tmp_path_factory.mktemp("house")) as opened:
-        yield opened
+    with lanes.lane(request.param):
+        async with house(tmp_path_factory.mktemp("house")) as opened:
+            yield opened
 
 
 def seen(answer: Answer) -> dict:

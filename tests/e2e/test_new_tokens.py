@@ -4,8 +4,11 @@ import time
 
 import httpx
 
+from tests import lanes
 from tests.e2e.support import ageing
 from tests.house import house
+
+pytestmark = lanes.BOTH
 
 ROUTES = [{"match": "/hasty/*", "response_timeout": "50ms", "strip_prefix": "/hasty"}]
 

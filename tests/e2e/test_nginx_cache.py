@@ -6,10 +6,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import lanes
 from tests.e2e.nginx import caching
 from tests.e2e.support import TOKEN_FIELDS, code, is_keyless
 from tests.e2e.wire import Script, ok
 from tests.house import bearer, house
+
+pytestmark = lanes.BOTH
 
 STORE_ME = ["Cache-Control: public, max-age=600, s-maxage=600", "X-Accel-Expires: 600", 'ETag: "v1"']
 

@@ -6,10 +6,13 @@ import random
 import pytest
 
 from gateway.core.paths import canonical
+from tests import lanes
 from tests.core.path_readers import differing
 from tests.e2e.uri_reader import uri_reader
 from tests.e2e.wire import Script, Wire, ask, ok, request
 from tests.house import house
+
+pytestmark = lanes.BOTH
 
 PLAIN = (
     "a",

@@ -9,9 +9,12 @@ import pytest
 
 from gateway.events import Noticed
 from gateway.judge import Judge
+from tests import lanes
 from tests.e2e.support import code, until
 from tests.e2e.wire import Answer, Script, ask, request
 from tests.house import House, house, new_pair
+
+pytestmark = lanes.BOTH
 
 ROUTES = [
     {"match": "/optional/*", "auth": "optional"},

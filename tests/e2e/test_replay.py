@@ -7,8 +7,11 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from tests import lanes
 from tests.e2e.support import is_keyless, until
 from tests.house import bearer, house, new_pair
+
+pytestmark = lanes.BOTH
 
 NO_TOKENS = ("/status/401", "/status/403", "/status/500", "/status/502", "/status/503")
 

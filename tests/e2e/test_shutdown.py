@@ -12,11 +12,14 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from tests import lanes
 from tests.e2e.support import until
 from tests.house import bearer, config_text, defaults
 from upstream_stub.api import Api
 from upstream_stub.auth import AuthServer
 from upstream_stub.serving import Serving
+
+pytestmark = lanes.BOTH
 
 
 @dataclass

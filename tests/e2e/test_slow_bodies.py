@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests import lanes
 from tests.e2e.raw_client import chunked, connected, head_bytes
 from tests.e2e.scripted import before
 from tests.e2e.support import until
@@ -13,6 +14,8 @@ from tests.e2e.test_slow_readers import closed
 from tests.e2e.test_timeouts import LONG, for_ever, is_timed_out, sending
 from tests.house import house
 from tests.upstream.raw import OK, Peer
+
+pytestmark = lanes.BOTH
 
 FIRST = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
 LAST = b"0\r\n\r\n"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import lanes
 from tests.e2e.raw_client import head_bytes
 from tests.e2e.scripted import before
 from tests.e2e.support import until
@@ -20,6 +21,8 @@ from tests.e2e.test_timeouts import LONG
 from tests.e2e.test_tls import Authority, connected
 from tests.house import House, house
 from tests.upstream.raw import Peer
+
+pytestmark = lanes.BOTH
 
 KIB = 1 << 10
 NARROW = 4 * KIB

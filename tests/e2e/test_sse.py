@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests import lanes
 from tests.e2e.raw_client import Conversation, connected, head_bytes
 from tests.e2e.scripted import before
 from tests.e2e.support import until
 from tests.house import house
 from tests.upstream.raw import OK, Peer
+
+pytestmark = lanes.BOTH
 
 KIND = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
 FRAMINGS = {

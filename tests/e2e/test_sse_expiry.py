@@ -4,11 +4,14 @@ import asyncio
 
 import pytest
 
+from tests import lanes
 from tests.e2e.raw_client import connected, head_bytes
 from tests.e2e.scripted import before
 from tests.e2e.support import until
 from tests.e2e.test_sse import EVENT, FRAMINGS, HEAD, Source, chunk
 from tests.house import house
+
+pytestmark = lanes.BOTH
 
 NO_REFRESH_AHEAD = {"ahead": "0s", "hard": "0s"}
 CLOSE = {**NO_REFRESH_AHEAD, "on_open_stream": "close"}

@@ -4,12 +4,15 @@ import asyncio
 
 import pytest
 
+from tests import lanes
 from tests.e2e.raw_client import connected, exchange, head_bytes
 from tests.e2e.scripted import before
 from tests.e2e.support import until
 from tests.house import house, new_pair
 from tests.upstream.raw import for_ever
 from upstream_stub.pattern import pattern
+
+pytestmark = lanes.BOTH
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -7,12 +7,15 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
+from tests import lanes
 from tests.e2e.raw_client import Conversation, connected, head_bytes
 from tests.e2e.scripted import before
 from tests.e2e.support import until
 from tests.e2e.test_tls import Authority
 from tests.house import house
 from tests.upstream.raw import always_ok
+
+pytestmark = lanes.BOTH
 
 LONG = dict.fromkeys(("header_timeout", "idle_timeout", "body_timeout", "send_timeout"), "1h")
 """Only the clock that a test shortens may end anything in it."""

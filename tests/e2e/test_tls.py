@@ -10,12 +10,15 @@ import httpx
 import pytest
 import trustme
 
+from tests import lanes
 from tests.e2e.raw_client import connected, head_bytes
 from tests.e2e.support import code, until
 from tests.house import house, new_pair
 from upstream_stub.api import Api
 from upstream_stub.pattern import pattern_sha256
 from upstream_stub.serving import Serving
+
+pytestmark = lanes.BOTH
 
 SIZE = 3_000_000
 

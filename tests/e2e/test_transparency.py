@@ -7,8 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests import lanes
 from tests.e2e.raw_client import chunked, connected, head_bytes
 from tests.e2e.scripted import before
+
+pytestmark = lanes.BOTH
 
 TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 VISIBLE = bytes(range(0x21, 0x7F))

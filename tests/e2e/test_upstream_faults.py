@@ -7,11 +7,14 @@ import socket
 
 import pytest
 
+from tests import lanes
 from tests.e2e.raw_client import connected, exchange, head_bytes
 from tests.e2e.scripted import before
 from tests.e2e.support import code, until
 from tests.house import House, house, new_pair
 from tests.upstream.raw import OK, always_ok
+
+pytestmark = lanes.BOTH
 
 FIELD = b"X-Filler: " + b"x" * 1000 + b"\r\n"
 NONSENSE = {
@@ -213,7 +216,7 @@ async def test_an_api_that_closes_before_its_answer_is_a_502_that_still_brings_t
         answer = await h.get("/", old)
         assert (answer.status_code, code(answer)) == (502, "upstream_unreachable")
         assert new_pair(answer, old)[0] != old[0]
-        assert server.connections == 1
+        assert server.connections == (2 if h.lane == "warm" else 1)  # the first one may have gone stale
 
 
 async def stale(peer):

@@ -5,11 +5,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from tests import lanes
 from tests.e2e.support import code
 from tests.house import house
 from tests.upstream.raw import OK, Server, serving
 from upstream_stub.api import Api
 from upstream_stub.serving import Serving
+
+pytestmark = lanes.BOTH
 
 
 @asynccontextmanager

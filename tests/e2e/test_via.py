@@ -6,8 +6,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tests import lanes
 from tests.e2e.wire import Script, Wire, ask, ok, request
 from tests.house import house
+
+pytestmark = lanes.BOTH
 
 NAMED = {"via": "edge-1"}
 OPEN = [{"match": "/open", "auth": "off"}]

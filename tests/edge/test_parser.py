@@ -343,3 +343,16 @@ def test_what_follows_a_counted_body_is_read_as_strictly_as_ever(step):
     """P3, P16."""
     data = b"POST /1" + HEAD + b"Content-Length: 100\r\n\r\n" + b"x" * 100 + b"GET  /2" + HEAD + b"\r\n"
     assert refusal(data, step) == "bad_request"
+
+
+@pytest.mark.parametrize("digits", [16, 19, 20, 5_000])
+def test_a_length_without_end_is_no_mistake_of_ours(digits):
+    """P2, O2: Python refuses to read a number of thousands of digits."""
+    data = b"POST /" + HEAD + b"Content-Length: " + b"0" * (digits - 1) + b"3\r\n\r\nabc"
+    sink, parser = reading()
+    try:
+        parser.feed(data)
+    except GatewayError as error:
+        assert error.problem.code == "bad_request"
+    else:
+        assert (bytes(sink.seen[0][3]), sink.ended) == (b"abc", 1)

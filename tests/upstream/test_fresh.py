@@ -155,19 +155,33 @@ async def test_whoever_leaves_takes_the_connection_along(tls):
         await eventually(lambda: sockets() == before)
 
 
+async def given_up(opening, turns):
+    """Leaves the opening of a connection after so many turns of the event loop."""
+    task = asyncio.create_task(opening)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if task.done():
+        task.result().abort()
+    task.cancel()
+    await asyncio.wait({task})
+
+
 async def test_a_connection_given_up_while_it_is_opened_leaves_no_socket():
     """B22: at whatever moment; the event loops' own last moments are not the same."""
     async with serving(always_ok) as server:
         connections, before = fresh(), sockets()
         for turns in range(12):
-            opening = asyncio.create_task(connections.open("127.0.0.1", server.port, tls=False))
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            if opening.done():
-                opening.result().abort()
-            opening.cancel()
-            await asyncio.wait({opening})
+            await given_up(connections.open("127.0.0.1", server.port, tls=False), turns)
         await eventually(lambda: sockets() == before)
+
+
+async def test_a_connection_that_was_never_made_leaves_no_cycle_behind():
+    async with serving(always_ok) as server:
+        connections = fresh()
+        with collected() as garbage:
+            for _ in range(5):
+                await given_up(connections.open("127.0.0.1", server.port, tls=False), 1)
+        assert not garbage
 
 
 async def test_an_exchange_that_is_over_has_closed_its_connection():
