@@ -89,12 +89,15 @@ class LineWriter:
         self.flush()
 
     def _write(self, patience: float) -> None:
-        if self._at_work.acquire(timeout=patience):  # else who is at work takes this along, or the timer does
+        again = True
+        while again and self._at_work.acquire(timeout=patience):  # else who is at work takes this along
             try:
-                if self._drain(time.monotonic() + patience):
+                done = self._drain(time.monotonic() + patience)
+                if done:
                     self._tell_of_loss()
             finally:
                 self._at_work.release()
+            again = done and bool(self._waiting)  # another thread came when the last look was over
         if self._size and not self._timer_due:
             self._set_timer(time.monotonic(), RETRY)
 
@@ -112,7 +115,7 @@ class LineWriter:
                 return False
             self._begun = self._begun[written:]
             self._size -= written
-        self._size = 0  # threads may have confused it
+        self._size = sum(map(len, self._waiting))  # threads may have confused it
         return True
 
     def _take(self) -> bool:

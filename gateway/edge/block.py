@@ -19,6 +19,8 @@ _NEVER = FRAMING | {b"upgrade"}
 """What stands behind such a head belongs to it, or to another protocol."""
 _MEANING = _NEVER | {b"connection", b"proxy-connection", b"expect"}
 """Fields that the parser and the protocol heed."""
+_LARGEST = 8 * 1024
+"""Bytes of a head that is remembered: it is kept for as long as its client stays connected (D6)."""
 _CHANGES = 4
 """So many values may differ; a head with more is read as a new one."""
 
@@ -47,7 +49,8 @@ class Block:
 
         Kept is only what ends with the head: a request that is alone, and has nothing behind it.
         """
-        if data.find(_END) == len(data) - len(_END) and not any(n in _NEVER for n, _ in self.headers):
+        alone = data.find(_END) == len(data) - len(_END)
+        if alone and len(data) - at <= _LARGEST and not any(n in _NEVER for n, _ in self.headers):
             self._raw = data[at:]
 
     def forget(self) -> None:

@@ -203,3 +203,11 @@ def test_what_is_forgotten_is_no_repetition():
     block, data = known((b"Host", b"a"))
     block.forget()
     assert block.repeated(data, 100) is None
+
+
+def test_a_large_head_is_not_remembered():
+    """D6: it would be kept for as long as its client stays connected."""
+    block, data = known((b"Host", b"a"), (b"Cookie", b"x" * 8_000))
+    assert block.repeated(data, 100) is not None
+    block, data = known((b"Host", b"a"), (b"Cookie", b"x" * 9_000))
+    assert block.repeated(data, 100) is None
