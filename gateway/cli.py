@@ -3,7 +3,9 @@
 import json
 import os
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -19,9 +21,16 @@ MISCONFIGURED = 2
 
 def _version() -> str:
     try:
-        return version("evergreen-gateway")
+        number = version("evergreen-gateway")
     except PackageNotFoundError:
-        return "of a source tree"
+        number = "of a source tree"
+    return f"{number} (compiled)" if _is_compiled() else number
+
+
+def _is_compiled() -> bool:
+    """Whether the hot path is machine code (docs/adr/0011)."""
+    found = find_spec("gateway.edge.express")
+    return found is not None and (found.origin or "").endswith(tuple(EXTENSION_SUFFIXES))
 
 
 def _load(path: Path) -> Config:

@@ -156,6 +156,14 @@ def fault(what: str, error: BaseException, request_id: str = "") -> Noticed:
 
 def place(error: BaseException) -> str:
     """The innermost frame of ours that ``error`` came through, as ``edge/line.py:97``; empty: none."""
-    frames = [(Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    ours = [f"{path.relative_to(_OURS)}:{line}" for path, line in frames if path.is_relative_to(_OURS)]
+    frames = [
+        (_within(Path(frame.f_code.co_filename)), line) for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    ours = [f"{path}:{line}" for path, line in frames if path is not None]
     return ours[-1] if ours else ""
+
+
+def _within(path: Path) -> Path | None:
+    """The file as our source tree has it, if it is ours. Compiled code knows it by that name, below ``gateway``."""
+    base = _OURS if path.is_absolute() else Path(_OURS.name)
+    return path.relative_to(base) if path.is_relative_to(base) else None

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from gateway.cli import main
 from gateway.config.reference import markdown
 from gateway.config.schema import json_schema
+from gateway.edge import express
 from tests.config.files import compose
 
 CANARY = "canary-client-secret"
@@ -144,10 +145,12 @@ def test_schema_prints_the_schema_or_the_reference():
     assert gateway("schema", "--markdown").stdout == markdown()
 
 
-def test_version_names_the_program():
+def test_version_names_the_program_and_says_whether_it_is_compiled():
+    """docs/adr/0011: an operator can tell which of the two wheels is installed."""
     result = gateway("--version")
     assert result.exit_code == 0
     assert result.stdout.startswith("gateway, version ")
+    assert result.stdout.endswith(" (compiled)\n") != express.__file__.endswith(".py")
 
 
 def test_the_program_itself_ends_with_status_2(tmp_path):

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -111,6 +112,17 @@ def test_attributes_stay_and_names_are_known_at_the_build(path):
         special = {getattr(member, "name", "") for member in node.body}
         assert not members
         assert not special & {"__del__", "__getattr__", "__getattribute__", "__setattr__", "__delattr__"}
+
+
+@compiled
+def test_a_default_of_none_stands_for_one_type(path):
+    """``x: A | B | None = None`` in a class is not set at all, be it written so or by an alias of ``A | B``."""
+    module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
+    plain = [node for node in within(path, ast.ClassDef) if "dataclass" not in map(name, node.decorator_list)]
+    for member in [member for node in plain for member in node.body if isinstance(member, ast.AnnAssign)]:
+        if isinstance(member.value, ast.Constant) and member.value.value is None:
+            alternatives = set(get_args(eval(ast.unparse(member.annotation), vars(module))))  # noqa: S307  # our own
+            assert len(alternatives - {type(None)}) <= 1, ast.unparse(member)
 
 
 @compiled

@@ -57,10 +57,8 @@ class Cycle:
     """Called when the client leaves before its answer is complete."""
     at_hand: Any = None
     """The upstream's answer to this request, which the express lane sent (``edge.upstreams.Response``)."""
-    decision: Decision | None = None
-    """What it sent it by. The application goes on from there: to decide anew could send it once more."""
     since = 0.0
-    """Monotonic seconds: when it did."""
+    """Monotonic seconds: when it sent it."""
 
     def __init__(self, connection: Connection, transport: Transport, place: Place, request: Request) -> None:
         self.connection = connection
@@ -76,6 +74,9 @@ class Cycle:
         """A body was announced, be it an empty one."""
         self.block = request.block
         """Its fields."""
+        self.decision: Decision | None = None
+        """What the express lane sent it by. The application goes on from there: to decide anew could send it once
+        more."""
         self._pieces: list[bytes] = []
 
     # The connection's side.

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.core.errors import GatewayError
-from gateway.core.heads import Head, Limits, read_head
+from gateway.core.heads import Head, Limits, read_fields, read_head
 
 
 def head(target: bytes = b"/x?y", method: str = "GET", *fields: tuple[bytes, bytes], **options) -> Head:
@@ -150,3 +150,13 @@ def test_the_fields_are_counted():
 def test_the_authority_of_an_absolute_form_is_a_host(target):
     """P7: as strict as the Host field."""
     assert refusal(target) == "bad_request"
+
+
+def test_fields_that_are_known_are_not_read_again():
+    """The same fields, version and limits: what was said of them holds."""
+    headers, limits = [(b"host", b"a"), (b"content-length", b"5")], Limits()
+    fields = read_fields(headers, "1.1", limits)
+    assert fields == (b"a", True, 5, 4 * 2 + 4 + 1 + 14 + 1)
+    known = read_head("POST", b"/x?y", "1.1", headers, limits, fields=fields)
+    assert known == read_head("POST", b"/x?y", "1.1", headers, limits)
+    assert known.fields is fields
