@@ -117,28 +117,37 @@ def answer_lines(fit: Fittings, asked: Asked, response: Response) -> AnswerField
     if head is None or (b"location" in head.shape.at and not target.preserve_host):
         return answer_fields(response_fields(fit, asked, response, [], None))
     added = tuple(_added(fit, asked, response, head.shape))
-    if not head.known:
+    model = head if head.known else head.base
+    if model is None:
         return _kept_lines(fit, head, added)
-    key = (head, added)
+    key = (model, added)
     fields = target.answers.get(key)
     if fields is None:
-        fields = _kept_lines(fit, head, added)
+        fields = _kept_lines(fit, model, added)
         target.answers.learn(key, fields)
-    return fields
+    if model is head:
+        return fields
+    ours = _written(added)  # no value of the upstream's takes the place of one of these
+    lines = head.amended(fields.lines[: -len(ours)]) + ours
+    return AnswerFields(lines, head.length if fields.length is not None else None, closes=False)
 
 
 def _kept_lines(fit: Fittings, head: Received, added: tuple[Header, ...]) -> AnswerFields:
     options = connection_options([head.lines[at][_OPTIONS_AT:] for at in head.shape.at.get(b"connection", ())])
     mask = fit.response_filter.mask(head.shape, options, head.status)
     lines = list(compress(head.lines, mask))
+    lines.append(_written(added))
+    lengths = head.shape.at.get(b"content-length")
+    length = head.length if lengths and mask[lengths[0]] else None
+    return AnswerFields(b"\r\n".join(lines), length, closes=False)
+
+
+def _written(added: tuple[Header, ...]) -> bytes:
     ours = _ours.get(added)
     if ours is None:
         ours = field_lines(added)
         _ours.learn(added, ours)
-    lines.append(ours)
-    lengths = head.shape.at.get(b"content-length")
-    length = head.length if lengths and mask[lengths[0]] else None
-    return AnswerFields(b"\r\n".join(lines), length, closes=False)
+    return ours
 
 
 _OPTIONS_AT = len(b"connection: ")

@@ -49,6 +49,13 @@ class Received(Protocol):
     def known(self) -> bool:
         """It is remembered: the next head that is equal to it, to the byte, is this object."""
 
+    @property
+    def base(self) -> "Received | None":
+        """The head that it differs from in some values, and in nothing else."""
+
+    def amended(self, lines: bytes) -> bytes:
+        """``lines``, which are some of those of ``base``, each ended, with the values of this head."""
+
 
 class Response(Protocol):
     """One answer of an upstream."""

@@ -38,6 +38,7 @@ class ResponseHead:
 
     __slots__ = (
         "_headers",
+        "base",
         "first",
         "known",
         "lasting",
@@ -47,6 +48,7 @@ class ResponseHead:
         "shape",
         "size",
         "status",
+        "swaps",
         "version",
     )
 
@@ -71,6 +73,17 @@ class ResponseHead:
         self._headers: Headers | None = None
         self.first = b""
         """The status line, of a head that others may differ from in values only."""
+        self.base: ResponseHead | None = None
+        """The head that this one differs from in some values, and in nothing else."""
+        self.swaps: list[tuple[bytes, bytes]] = []
+        """Those lines, there and here."""
+
+    def amended(self, lines: bytes) -> bytes:
+        """``lines``, which are some of those of ``base``, each ended, with the values of this head."""
+        text = b"\r\n" + lines
+        for old, new in self.swaps:
+            text = text.replace(b"\r\n%b\r\n" % old, b"\r\n%b\r\n" % new, 1)
+        return text[2:]
 
     def may_say(self, place: int, line: bytes) -> bool:
         """``line`` could stand in the place of one of these, and no parser would see another message in it."""
@@ -80,9 +93,9 @@ class ResponseHead:
         if line[:at] != name + b": " or not value or value.translate(None, TEXT) or value != value.strip(b" \t"):
             return False
         lowered = name.lower()
-        return (
-            value.isdigit() and len(value) <= _DIGITS if lowered == b"content-length" else lowered not in _MEANING
-        )
+        if lowered == b"content-length":
+            return value.isdigit() and len(value) <= _DIGITS
+        return lowered not in _MEANING and len(self.shape.at[lowered]) == 1
 
     @property
     def headers(self) -> Headers:
@@ -136,11 +149,14 @@ class Heads:
         lines = start[:-4].split(b"\r\n")
         if lines.pop(0) != base.first or len(lines) != len(base.lines):
             return None
-        for place, line in enumerate(lines):
-            if line != base.lines[place] and not base.may_say(place, line):
-                return None
+        swaps = []
+        for place, (old, new) in enumerate(zip(base.lines, lines, strict=True)):
+            if old != new:
+                if not base.may_say(place, new):
+                    return None
+                swaps.append((old, new))
         head = ResponseHead(base.status, base.version, base.shape, lines, lasting=False)
-        head.persists, head.size = base.persists, len(start)
+        head.persists, head.size, head.base, head.swaps = base.persists, len(start), base, swaps
         self._once = start, head
         return head
 

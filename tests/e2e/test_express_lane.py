@@ -326,6 +326,15 @@ async def test_an_upstream_that_does_not_answer_is_a_504(tmp_path):
         assert s.server.connections == 1
 
 
+async def test_a_route_has_a_patience_of_its_own(tmp_path):
+    """B13: ``response_timeout`` of the rule, not of the upstream."""
+    routes = [{"match": "/quick", "response_timeout": "200ms"}]
+    async with scene(tmp_path, silent, routes=routes) as s:
+        answer = await s.h.get("/quick", s.pair)
+        assert (answer.status_code, answer.json()["code"]) == (504, "upstream_timeout")
+        assert s.server.connections == 1
+
+
 async def test_a_request_for_which_there_is_no_connection_waits_in_the_other_lane(tmp_path):
     """D5: it is answered once the first one is."""
     go_on = asyncio.Event()

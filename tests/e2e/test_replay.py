@@ -211,7 +211,7 @@ async def test_a_refusal_that_takes_its_time_does_not_use_the_body_up(tmp_path):
 
         async def body():
             yield pattern(10_000)
-            await until(h.refreshes)
+            await until(lambda: h.refreshes() and not h.gateway.refresher.under_way)
             yield pattern(300_000)
 
         answer = await h.request("POST", "/", h.login(), content=body())

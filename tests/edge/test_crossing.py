@@ -128,3 +128,32 @@ def test_a_location_is_turned_back_each_time(preserved):
         ask.peer.host = host
         sent = b"Location: http://api/a" if preserved else b"Location: https://" + host + b"/a"
         assert sent + b"\r\n" in answer_lines(FITTINGS[False], ask, answer).lines
+
+
+@given(LINES, st.integers(0, 5), st.sampled_from([None, APP]), st.booleans())
+def test_what_is_written_of_a_head_that_differs_in_one_value(lines, place, origin, own_cors):
+    """P8, P10, C2, X4: no value of the upstream's takes the place of a line of ours."""
+    fit, ask = FITTINGS[own_cors], asked(TARGETS[own_cors, True], origin)
+    first = [*lines, b"Content-Length: 5"]
+    answer_lines(fit, ask, answered(*first, times=1))
+    other = list(first)
+    name, _, value = other[place % len(other)].partition(b": ")
+    for changed in (b"7", b"y", b"https://evil.example", value):
+        other[place % len(other)] = name + b": " + changed
+        if name == b"Content-Length" and not changed.isdigit():
+            continue
+        answer = answered(*other, times=1)
+        before = answer_fields(response_fields(fit, ask, answer, [], None))
+        written = answer_lines(fit, ask, answer)
+        assert written in {before, answer_fields(response_fields(fit, ask, answer, [], None))}
+
+
+def test_a_dropped_line_that_reads_like_one_of_ours_does_not_change_ours():
+    """C2: the upstream's allowance is taken away; what it becomes must not become ours."""
+    ours = b"access-control-allow-origin: " + APP
+    fit, ask = FITTINGS[True], asked(TARGETS[True, True], APP)
+    for value in (APP, b"https://evil.example"):
+        answer = answered(b"access-control-allow-origin: " + value, b"X-Twin: a", b"Content-Length: 5", times=1)
+        lines = answer_lines(fit, ask, answer).lines
+        assert ours + b"\r\n" in lines
+        assert b"evil" not in lines

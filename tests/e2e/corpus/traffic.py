@@ -197,8 +197,9 @@ _SOME = st.lists(st.sampled_from(_USUAL), max_size=4)
 _CLOSING = st.sampled_from([[]] * 12 + [[b"close"], [b"x", b"CLOSE"]])
 _BODIES = st.one_of(st.just(b""), st.just(b"hello"), making.bodies())
 _MAY_CHUNKS = st.one_of(st.none(), making.chunkings())
-_VALUES = st.one_of(st.sampled_from([b"", b"a", b"keep-alive", b"close", b"192.0.2.3", b"a, b"]), making.values())
-_PLACES = st.lists(st.integers(0, 5), min_size=1, max_size=6)
+_VALUES = st.one_of(st.sampled_from([b"a", b"b; c=d", b"x" * 40, b"192.0.2.3", b"", b"close"]), making.values())
+_PLACES = st.lists(st.integers(0, 3), min_size=1, max_size=4)
+_CREDENTIAL = (b"authorization", b"x-refresh-token")
 _BYTES = st.tuples(st.integers(0, 1 << 12), st.integers(0, 255))
 _NOWHERE = st.just(())
 _CUTS = st.one_of(
@@ -232,10 +233,12 @@ def _varied(draw: st.DrawFn, base: Request) -> Ask:
     if what == "field":
         changes["fields"] = [draw(_POOL), *base.fields]
     elif what == "value":
-        new = {at: draw(_VALUES) for at in draw(_PLACES)}
-        changes["fields"] = [(n, new.get(at, v)) for at, (n, v) in enumerate(base.fields)]
+        new = dict.fromkeys(draw(_PLACES), draw(_VALUES))
+        changes["fields"] = [
+            (n, v if n.lower() in _CREDENTIAL else new.get(at, v)) for at, (n, v) in enumerate(base.fields)
+        ]
     elif what == "credential":
-        kept = [f for f in base.fields if f[0].lower() not in (b"authorization", b"x-refresh-token")]
+        kept = [f for f in base.fields if f[0].lower() not in _CREDENTIAL]
         changes["fields"] = [*kept, *draw(_CREDENTIALS)]
     elif what == "target":
         changes["target"] = draw(_TARGETS)
@@ -252,7 +255,7 @@ def _varied(draw: st.DrawFn, base: Request) -> Ask:
 _VARIATIONS = st.sampled_from(
     ["same"] * 9
     + ["byte"] * 4
-    + ["value"] * 4
+    + ["value"] * 5
     + ["field"] * 3
     + ["credential"] * 2
     + ["target"] * 2
