@@ -2,7 +2,7 @@
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run demo test soak lint types bench bench-quick format docs lock clean
+.PHONY: help run demo test test-compiled soak lint types wheel bench bench-quick format docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
@@ -33,11 +33,20 @@ lint: .venv/ready ## style and mistakes
 types: .venv/ready ## mypy --strict
 	@$(BIN)/mypy
 
-bench: ## measure beside nginx, Envoy and others on two cores (15 min), and write docs/performance.md
+dist/ready: .venv/ready setup.py pyproject.toml tools/wheel $(shell find gateway -name '*.py')
+	@tools/wheel
+
+wheel: dist/ready ## build the wheel that is installed, its hot path compiled, into dist/
+
+test-compiled: dist/ready ## the end-to-end tests against that wheel
+	@tools/programs
+	@tools/test-compiled
+
+bench: dist/ready ## measure beside nginx, Envoy and others on two cores (15 min), and write docs/performance.md
 	@tools/bench
 	@.venv-bench/bin/python -m bench --write
 
-bench-quick: ## the short form (under 2 min); writes nothing that is kept in git
+bench-quick: dist/ready ## the short form (under 2 min); writes nothing that is kept in git
 	@tools/bench
 	@.venv-bench/bin/python -m bench --quick
 

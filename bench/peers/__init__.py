@@ -2,7 +2,7 @@
 
 from bench.peers.base import Peer
 from bench.peers.envoy import ENVOY
-from bench.peers.evergreen import ASGI, EXPRESS
+from bench.peers.evergreen import ASGI, EXPRESS, INTERPRETED
 from bench.peers.nginx import NGINX
 from bench.peers.plain import AIOHTTP, STARLETTE
 
@@ -14,6 +14,7 @@ __all__ = [
     "DIRECT",
     "ENVOY",
     "EXPRESS",
+    "INTERPRETED",
     "NGINX",
     "OURS",
     "PLAIN",
@@ -24,4 +25,4 @@ DIRECT = Peer("direct", "no proxy: what load generator and API reach by themselv
 COMPILED = (NGINX, ENVOY)
 OURS = (EXPRESS, ASGI)
 PLAIN = (AIOHTTP, STARLETTE)
-ALL = (DIRECT, *COMPILED, *OURS, *PLAIN)
+ALL = (DIRECT, *COMPILED, *OURS, INTERPRETED, *PLAIN)

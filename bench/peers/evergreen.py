@@ -4,18 +4,22 @@ import sys
 from functools import partial
 
 from bench.peers.base import POOL, Peer, Place, route_prefixes
-from bench.programs import LOOPBACK, Command
+from bench.programs import LOOPBACK, Command, find
 from bench.tokens import AUDIENCE
 
 LOG = "gateway.log"
 """Where it logs to, in its folder."""
 
 
-def command(place: Place, *, express: bool) -> Command:
-    """The defaults, but for what a benchmark of many connections from one address needs."""
+def command(place: Place, *, express: bool, installed: bool = True) -> Command:
+    """The defaults, but for what a benchmark of many connections from one address needs.
+
+    ``installed``: the wheel beside this Python, which ``make bench`` has compiled; else the checkout, as it is read.
+    """
     config = place.folder / "gateway.toml"
     config.write_text(_config(place, express=express))
-    return Command([sys.executable, "-m", "gateway", "run", "--config", str(config)])
+    program = [find("gateway")] if installed else [sys.executable, "-m", "gateway"]
+    return Command([*program, "run", "--config", str(config)])
 
 
 def _config(place: Place, *, express: bool) -> str:
@@ -68,3 +72,9 @@ format = "json"
 
 EXPRESS = Peer("Evergreen", "the express lane, the default", partial(command, express=True), refreshes=True)
 ASGI = Peer("Evergreen, ASGI lane", "`[server] express = false`", partial(command, express=False), refreshes=True)
+INTERPRETED = Peer(
+    "Evergreen, not compiled",
+    "the express lane, from the checkout: pure Python",
+    partial(command, express=True, installed=False),
+    refreshes=True,
+)

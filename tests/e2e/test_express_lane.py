@@ -18,7 +18,7 @@ from tests.e2e.test_slow_readers import ask, narrow
 from tests.e2e.test_sse import LEAVES
 from tests.e2e.test_timeouts import LONG
 from tests.e2e.wire import text_of
-from tests.house import House, new_pair
+from tests.house import House, house, new_pair
 from tests.upstream.raw import OK, Handler, Peer, Server
 
 PATIENT = {"response_timeout": "1h", "idle_timeout": "1h"}
@@ -107,6 +107,14 @@ class Unread:
 
 
 # What is in it.
+
+
+@lanes.BOTH
+async def test_a_house_is_warm_or_its_lane_is_closed(tmp_path, lane):
+    """What the tests in both lanes rest on: see ``tests.lanes``."""
+    async with house(tmp_path) as h:
+        assert (await h.get("/echo", h.login())).status_code == 200
+        assert [event.express for event in h.requests()] == [lane == "warm"]
 
 
 async def test_what_is_known_takes_the_lane(tmp_path):
