@@ -14,7 +14,7 @@ LOG = "gateway.log"
 def command(place: Place, *, express: bool, installed: bool = True) -> Command:
     """The defaults, but for what a benchmark of many connections from one address needs.
 
-    ``installed``: the wheel beside this Python, which ``make bench`` has compiled; else the checkout, as it is read.
+    ``installed``: the wheel beside this Python, which ``make bench`` has compiled; else the checkout as it is.
     """
     config = place.folder / "gateway.toml"
     config.write_text(_config(place, express=express))
