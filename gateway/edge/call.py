@@ -277,4 +277,10 @@ class Foreign:
         self.target = path + b"?" + query if query else path
         self.version: str = scope["http_version"]
         self.block = Block(list(scope["headers"]))
-        self.place = Place(scope.get("server"), scope.get("client"), scope["scheme"])
+        self.place = Place(_address(scope.get("server")), _address(scope.get("client")), scope["scheme"])
+
+
+def _address(said: Any) -> tuple[str, int] | None:
+    """As ASGI has it: an iterable of host and port, or nothing. A Unix socket's port is nothing too."""
+    host, port = said or (None, None)
+    return None if host is None else (str(host), int(port or 0))
