@@ -98,5 +98,6 @@ class Relocatable(build_ext):
 
 
 if __name__ == "__main__":
-    compiled = os.environ.get("GATEWAY_COMPILE", "") not in ("", "0")
-    setup(ext_modules=extensions() if compiled else [], cmdclass={"build_ext": Relocatable})
+    asked = os.environ.get("GATEWAY_COMPILE", "") not in ("", "0")
+    described = not {"egg_info", "dist_info"}.isdisjoint(sys.argv)  # pip asks for that first; it needs no C
+    setup(ext_modules=extensions() if asked and not described else [], cmdclass={"build_ext": Relocatable})

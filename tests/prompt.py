@@ -41,11 +41,11 @@ class PromptServer(server.GatewayServer):
 
 @asynccontextmanager
 async def running(
-    path: Path, events: list[Event], environ: Mapping[str, str] | None = None
+    path: Path, events: list[Event], environ: Mapping[str, str] | None = None, *, verbose: bool = True
 ) -> AsyncIterator[tuple[Gateway, PromptServer, str]]:
-    """A gateway from a file, its server, and its URL."""
+    """A gateway from a file, its server, and its URL; without ``verbose``, plain requests are only counted."""
     config = load(path, environ or {})
-    gateway = build(config, events.append)
+    gateway = build(config, events.append, verbose=verbose)
     settings = server.settings(config, gateway.application)
     prompt = PromptServer(settings, events.append, handshake_timeout=config.server.header_timeout)
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -276,7 +276,7 @@ class Foreign:
         self.method: str = scope["method"]
         self.target = path + b"?" + query if query else path
         self.version: str = scope["http_version"]
-        self.block = Block(list(scope["headers"]))
+        self.block = Block([(name, value) for name, value in scope["headers"]])  # ASGI: iterables of two
         self.place = Place(_address(scope.get("server")), _address(scope.get("client")), scope["scheme"])
 
 

@@ -28,8 +28,10 @@ async def dial(connection: Connection, settings: UpstreamSettings, names: Names)
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA refuses
         if exhausted(error):
             raise Overloaded from None
-        return False
-    return True
+    else:
+        return True
+    await asyncio.sleep(0)  # or compiled callers would raise theirs in the context of this one (docs/adr/0011)
+    return False
 
 
 async def _connect(connection: Connection, settings: UpstreamSettings, addresses: Sequence[str]) -> None:

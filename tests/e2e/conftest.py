@@ -1,7 +1,5 @@
 """Every test here runs on uvloop, as the gateway itself does: the loops differ most in how connections end."""
 
-import os
-
 import pytest
 import uvloop
 
@@ -15,6 +13,6 @@ def pytest_asyncio_loop_factories(config, item):
 @pytest.fixture(autouse=True)
 def lane(request):
     """Which lane the gateways of this test are made for: ``lanes.WARM`` or ``lanes.BOTH`` say it."""
-    name = getattr(request, "param", os.environ.get("H2_LANE", "usual"))
+    name = getattr(request, "param", "usual")
     with lanes.lane(name):
         yield name

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from tests.e2e.raw_client import connected, head_bytes
+from tests.e2e.scene import REFUSED, Scene, scene
 from tests.e2e.support import until
-from tests.e2e.test_express_lane import REFUSED, Scene, scene
 from tests.upstream.raw import OK, Handler, Peer
 
 

@@ -16,24 +16,40 @@ from tests.e2e.stage import Arrived
 from tests.e2e.support import until
 from tests.e2e.twins import ROUTES, Book, Side, Twins, twins
 
-_TRUSTING: dict[str, dict[str, Any]] = {
-    "server": {"trusted_proxies": ["127.0.0.2/32"], "max_body": "64KiB"},
-    "upstream": {"identity_headers": {"X-User": "sub"}},
-    "refresh": {"grace": "0s"},
-    "log": {"level": "info"},
+
+@dataclass(frozen=True)
+class World:
+    """How a pair of gateways is configured, and how many plays it sees."""
+
+    plays: int
+    routes: list[dict[str, Any]]
+    sections: dict[str, dict[str, Any]]
+    verbose: bool = True
+
+
+WORLDS = {
+    "bare": World(60, [], {}),
+    "routed": World(
+        100,
+        ROUTES,
+        {
+            "server": {"trusted_proxies": ["127.0.0.2/32"], "max_body": "64KiB"},
+            "upstream": {"identity_headers": {"X-User": "sub"}},
+            "refresh": {"grace": "0s"},
+        },
+        verbose=False,
+    ),
+    "browsed": World(
+        40,
+        [],
+        {
+            "cors": {"allow_origins": ["https://app.example"], "allow_credentials": True},
+            "upstream": {"preserve_host": False},
+            "errors": {"envelope": "result"},
+            "refresh": {"on_upstream_401": "any"},
+        },
+    ),
 }
-_BROWSING: dict[str, dict[str, Any]] = {
-    "cors": {"allow_origins": ["https://app.example"], "allow_credentials": True},
-    "upstream": {"preserve_host": False},
-    "errors": {"envelope": "result"},
-    "refresh": {"on_upstream_401": "any"},
-}
-WORLDS: dict[str, tuple[list[dict[str, Any]], dict[str, dict[str, Any]], int]] = {
-    "bare": ([], {}, 60),
-    "routed": (ROUTES, _TRUSTING, 100),
-    "browsed": ([], _BROWSING, 40),
-}
-"""Routes, further settings, and how many plays."""
 SHARE = 0.4
 """Of the requests that are just passed on, so many take the express lane: or else these tests compare little."""
 
@@ -53,35 +69,35 @@ class Moment:
         assert len(self.heard) == len(other.heard), (self.heard, other.heard)
 
 
-class World:
-    """Two gateways, for all examples."""
+@dataclass(frozen=True)
+class Pair:
+    """Two gateways, for all examples of one world."""
 
-    def __init__(self, engine: Engine, shared: Twins, sides: list[Side]) -> None:
-        self.engine = engine
-        self.shared = shared
-        self.sides = sides
+    world: World
+    engine: Engine
+    shared: Twins
+    sides: list[Side]
 
 
 @pytest.fixture(scope="module", params=WORLDS)
-def world(request, tmp_path_factory):
-    """One pair of gateways for all examples."""
-    routes, sections, plays_ = WORLDS[request.param]
+def pair(request, tmp_path_factory):
+    """Started once."""
+    world = WORLDS[request.param]
+    folder = tmp_path_factory.mktemp("twins")
     with Engine.running() as engine:
-        shared, sides = engine.enter(twins(tmp_path_factory.mktemp("twins"), routes, **sections))
-        yield World(engine, shared, sides), plays_
+        yield Pair(world, engine, *engine.enter(twins(folder, world.routes, world.sections, verbose=world.verbose)))
 
 
-def test_both_lanes_do_the_same(world):
+def test_both_lanes_do_the_same(pair):
     """P1-P17, N1-N3, C2, C3, X1-X4, R18: no rule is the lane's own."""
-    found, count = world
 
-    @searching(count)
+    @searching(pair.world.plays)
     @given(steps=plays())
     def search(steps):
-        found.engine.run(_example(found, steps))
+        pair.engine.run(_example(pair, steps))
 
     search()
-    ours, theirs = (_forwarded(side) for side in found.sides)
+    ours, theirs = (_forwarded(side) for side in pair.sides)
     assert theirs.keys() == {"asgi"}
     assert ours["express"] >= SHARE * ours.total()
 
@@ -94,18 +110,18 @@ def _forwarded(side: Side) -> Counter[str]:
     return lanes
 
 
-async def _example(world: World, steps: list[Step]) -> None:
-    before = [side.counted() for side in world.sides]
-    for side in world.sides:
+async def _example(pair: Pair, steps: list[Step]) -> None:
+    before = [side.counted() for side in pair.sides]
+    for side in pair.sides:
         side.events.clear()
     async with asyncio.timeout(PATIENCE):
-        one, two = [await Player(side, Book(world.shared)).play(steps) for side in world.sides]
+        one, two = [await Player(side, Book(pair.shared)).play(steps) for side in pair.sides]
     for first, second in zip(one, two, strict=True):
         first.check(second)
-    told = [side.told() for side in world.sides]
+    told = [side.told() for side in pair.sides]
     assert told[0] == told[1]
-    assert [side.stage.faults for side in world.sides] == [[], []]
-    ended = [_by_fate(side.counted() - then) for side, then in zip(world.sides, before, strict=True)]
+    assert [side.stage.faults for side in pair.sides] == [[], []]
+    ended = [_by_fate(side.counted() - then) for side, then in zip(pair.sides, before, strict=True)]
     assert ended[0] == ended[1]
 
 
@@ -139,7 +155,7 @@ class Player:
         stage = self._side.stage
         if not isinstance(step, Say):
             stage.meanwhile(step.data, closes=step.closes)
-            await _turns()
+            await self._quiet()
             return Moment()
         stage.arrived.clear()
         stage.acts = deque(step.acts)

@@ -16,11 +16,11 @@ from typing import Any
 
 from gateway.app import Gateway
 from gateway.events import Event
+from tests.e2e.corpus.staples import PAIRS
 from tests.e2e.corpus.strict import Message
-from tests.e2e.corpus.traffic import PAIRS
 from tests.e2e.stage import Stage
 from tests.house import config_text, defaults
-from tests.prompt import running
+from tests.prompt import PromptServer, running
 from upstream_stub.auth import AuthServer
 
 ROUTES: list[dict[str, Any]] = [
@@ -115,8 +115,8 @@ def _unknown(token: re.Match[bytes]) -> bytes:
 class Side:
     """One of the two gateways."""
 
-    express: bool
     gateway: Gateway
+    server: PromptServer
     port: int
     stage: Stage
     events: list[Event]
@@ -143,6 +143,8 @@ class Side:
         upstreams = self.gateway.upstreams.values()
         if any(u.active or u.waiting for u in upstreams) or self.gateway.refresher.under_way:
             return False
+        if self.server.server_state.tasks:
+            return False
         return sum(u.idle for u in upstreams) == self.stage.resting
 
 
@@ -152,8 +154,13 @@ def _facts(event: Event) -> tuple[object, ...]:
 
 
 @asynccontextmanager
-async def twins(folder: Path, routes: list[dict[str, Any]], **sections: dict[str, Any]) -> AsyncIterator[Any]:
-    """``Twins`` and their two sides; ``sections`` are merged over ``house.defaults``."""
+async def twins(
+    folder: Path, routes: list[dict[str, Any]], sections: dict[str, dict[str, Any]], *, verbose: bool
+) -> AsyncIterator[tuple[Twins, list[Side]]]:
+    """``Twins`` and their two sides, the one with the express lane first.
+
+    ``sections`` are merged over ``house.defaults``; without ``verbose``, plain requests are counted, not told.
+    """
     auth = AuthServer(access_lifetime=_DAY)
     async with AsyncExitStack() as stack:
         issuer = await stack.enter_async_context(auth.serve())
@@ -163,8 +170,8 @@ async def twins(folder: Path, routes: list[dict[str, Any]], **sections: dict[str
             path = folder / f"{express}.toml"
             path.write_text(_config(issuer.url, stage.url, express=express, routes=routes, sections=sections))
             events: list[Event] = []
-            gateway, _, url = await stack.enter_async_context(running(path, events))
-            sides.append(Side(express, gateway, int(url.rpartition(":")[2]), stage, events))
+            gateway, server, url = await stack.enter_async_context(running(path, events, verbose=verbose))
+            sides.append(Side(gateway, server, int(url.rpartition(":")[2]), stage, events))
         yield Twins(auth), sides
 
 
