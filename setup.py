@@ -15,7 +15,7 @@ from setuptools.command.build_ext import build_ext
 COMPILED = {
     "": "deadline events exchange judge tally",
     "core": "answers cors credentials forwarding headers heads hops lifecycle methods outcomes pace paths places"
-    " policy routes shapes tokens websocket wire",
+    " policy response_head routes shapes tokens websocket wire",
     "credentials": "header",
     "edge": "block call client_time cors crossing cycle express fittings http_date line listener options parser"
     " passage paused pipeline place protocol proxy raw_head reception scope sending telling transport upstreams"

@@ -23,7 +23,6 @@ from gateway.core.lifecycle import (
 from gateway.core.outcomes import Outcome
 from gateway.core.tokens import AccessToken
 
-_State = Pass | Forward | Alongside | Settle | Refresh
 _ENDS = (Relay, Refuse)  # a union would be made anew each time
 
 
@@ -57,14 +56,35 @@ async def drive(decision: Decision, line: Line, clock: Callable[[], float]) -> N
         ClientGone: nobody is left to answer.
         GatewayError: the upstream's answer broke off after its head had gone to the client.
     """
-    state: _State | Relay | Refuse = decision
+    state: Pass | Forward | Alongside | Settle | Refresh | Relay | Refuse = decision
     while not isinstance(state, _ENDS):
-        try:
-            state = await _step(state, line, clock)
+        try:  # one coroutine for all steps: each more would be paid for by every request
+            match state:
+                case Forward(token=token):
+                    answer = await line.send(token)
+                    state = state.next(answer, clock(), replayable=line.replayable)
+                    continue
+                case Pass():
+                    await line.send(None)
+                    state = Relay()
+                    continue
+                case Alongside(token=token):
+                    line.ask()
+                    answer = await line.send(token)
+                    state = state.next(answer, clock(), replayable=line.replayable)
+                    continue
+                case Settle():
+                    state = state.next(await line.outcome(state))
+                    continue
+                case Refresh():
+                    line.ask()
+                    outcome = await line.outcome(state)
+                    state = replace(state, replayable=state.replayable and line.replayable).next(outcome, clock())
+                    continue
+                case _:
+                    assert_never(state)
         except GatewayError as error:
             problem = error.problem
-        else:
-            continue
         if isinstance(state, Alongside):
             await line.outcome(Settle())
         state = Refuse(problem)
@@ -72,25 +92,3 @@ async def drive(decision: Decision, line: Line, clock: Callable[[], float]) -> N
         await line.relay()
     else:
         await line.refuse(state.problem)
-
-
-async def _step(state: _State, line: Line, clock: Callable[[], float]) -> _State | Relay | Refuse:
-    match state:
-        case Pass():
-            await line.send(None)
-            return Relay()
-        case Forward(token=token):
-            answer = await line.send(token)
-            return state.next(answer, clock(), replayable=line.replayable)
-        case Alongside(token=token):
-            line.ask()
-            answer = await line.send(token)
-            return state.next(answer, clock(), replayable=line.replayable)
-        case Settle():
-            return state.next(await line.outcome(state))
-        case Refresh():
-            line.ask()
-            outcome = await line.outcome(state)
-            return replace(state, replayable=state.replayable and line.replayable).next(outcome, clock())
-        case _:
-            assert_never(state)

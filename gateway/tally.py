@@ -83,14 +83,19 @@ class Tally:
         """Args: most: series of requests, at most."""
         self._most = most
         self._requests: dict[_Key, Series] = {}
+        self._last_key: _Key = ("", "", -1, False)
+        self._last = Series()
+        """The last one: the next is often the same, and to look it up would cost as much as to count."""
         self._refreshes: defaultdict[str, Series] = defaultdict(Series)
         self._notices: defaultdict[str, int] = defaultdict(int)
 
     def request(self, route: str, decision: str, status: int, seconds: float, express: bool) -> None:  # noqa: FBT001  # by position: it is on every request's way
         """A request has ended after ``seconds``. ``status`` 0: its client left before an answer began."""
-        series = self._requests.get((route, decision, status, express))
-        if series is None:
-            series = self._new(route, decision, status, express)
+        key = self._last_key
+        if not (route is key[0] and decision is key[1] and status == key[2] and express == key[3]):
+            key = self._last_key = (route, decision, status, express)
+            self._last = self._requests.get(key) or self._new(route, decision, status, express)
+        series = self._last
         # Series.add, written out: a call would cost as much again.
         series.counts[bisect_left(BOUNDS, seconds)] += 1
         series.seconds += seconds

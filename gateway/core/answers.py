@@ -1,11 +1,12 @@
 """A final answer's head for the client: its bytes, and how its body will be framed (RFC 9112 §6). Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from http import HTTPStatus
 from typing import NamedTuple
 
 from gateway.core.headers import Header, Headers
+from gateway.core.response_head import Change
 from gateway.core.shapes import shape_of
 from gateway.core.wire import field_lines
 
@@ -42,14 +43,50 @@ class AnswerHead(NamedTuple):
     """The connection may carry another request."""
 
 
-class AnswerFields(NamedTuple):
-    """An answer's fields, written, and what they say of its end."""
+class AnswerFields:
+    """An answer's fields, written, and what they say of its end. Nobody changes it."""
 
-    lines: bytes
-    length: int | None
-    """The ``Content-Length`` among them."""
-    closes: bool
-    """There is a ``Connection: close`` among them."""
+    __slots__ = ("closes", "length", "lines")
+
+    def __init__(self, lines: bytes, length: int | None, *, closes: bool) -> None:
+        self.lines = lines
+        self.length = length
+        """The ``Content-Length`` among them."""
+        self.closes = closes
+        """There is a ``Connection: close`` among them."""
+
+
+class AnswerForm:
+    """An answer's fields, made of the head of one response; for heads that differ from it in values, filled in."""
+
+    __slots__ = ("_at", "_lines", "fields")
+
+    def __init__(self, lines: Sequence[bytes], mask: bytes, added: bytes, length: int | None) -> None:
+        """Args:
+        lines: of the response, as ``core.wire`` writes them, without the ends.
+        mask: a byte for each of them: 1 if the client gets it.
+        added: our own, written.
+        length: the ``Content-Length`` among those that the client gets.
+        """
+        self._lines: list[bytes] = []
+        self._at: dict[int, int] = {}
+        """Of the place of a line there, its place here."""
+        for place, line in enumerate(lines):
+            if mask[place]:
+                self._at[place] = len(self._lines)
+                self._lines.append(line + b"\r\n")
+        self._lines.append(added)
+        self.fields = AnswerFields(b"".join(self._lines), length, closes=False)
+
+    def amended(self, changes: list[Change], length: int | None) -> AnswerFields:
+        """With these lines of another head in the places of its own, and its length."""
+        lines = self._lines.copy()
+        for place, line in changes:
+            at = self._at.get(place)
+            if at is not None:
+                lines[at] = line + b"\r\n"
+        counted = self.fields.length is not None
+        return AnswerFields(b"".join(lines), length if counted else None, closes=False)
 
 
 class Written:
@@ -81,7 +118,8 @@ def answer_head(status: int, headers: Headers, *, method: str, version: str, kee
         UnwritableFields: a field cannot be written as one (P17).
         ValueError: a status that is none, or a length that is no number: a mistake of ours.
     """
-    return written_head(status, answer_fields(headers), method=method, version=version, keep_alive=keep_alive)
+    fields = answer_fields(headers)
+    return AnswerHead(*written_head(status, fields, method=method, version=version, keep_alive=keep_alive))
 
 
 def answer_fields(headers: Headers) -> AnswerFields:
@@ -92,14 +130,16 @@ def answer_fields(headers: Headers) -> AnswerFields:
         length = int(shape.values(headers, b"content-length")[-1])
     if b"connection" in shape.at:
         closes = any(b"close" in value.lower() for value in shape.values(headers, b"connection"))
-    return AnswerFields(field_lines(headers), length, closes)
+    return AnswerFields(field_lines(headers), length, closes=closes)
 
 
-def written_head(status: int, fields: AnswerFields, *, method: str, version: str, keep_alive: bool) -> AnswerHead:
-    """``answer_head``, where the fields have been written already. Raises: ValueError: see there."""
+def written_head(
+    status: int, fields: AnswerFields, *, method: str, version: str, keep_alive: bool
+) -> tuple[bytes, Framing, int, bool]:
+    """The members of ``answer_head``, where the fields have been written already. Raises: ValueError: see there."""
     if not 200 <= status <= _HIGHEST:  # noqa: PLR2004  # 1xx is no final answer
         raise ValueError(status)
-    lines, length, closes = fields
+    length, closes = fields.length, fields.closes
     framing = _framing(method, status, length, version)
     keep_alive = keep_alive and not closes and framing is not _CLOSE
     added = b"transfer-encoding: chunked\r\n" if framing is _CHUNKED else b""
@@ -107,8 +147,8 @@ def written_head(status: int, fields: AnswerFields, *, method: str, version: str
         added += b"connection: close\r\n"
     elif keep_alive and version == "1.0":
         added += b"connection: keep-alive\r\n"
-    data = b"".join((STATUS_LINES[status], lines, added, b"\r\n"))
-    return AnswerHead(data, framing, length or 0 if framing is _LENGTH else 0, keep_alive)
+    data = b"".join((STATUS_LINES[status], fields.lines, added, b"\r\n"))
+    return data, framing, length or 0 if framing is _LENGTH else 0, keep_alive
 
 
 def _framing(method: str, status: int, length: int | None, version: str) -> Framing:

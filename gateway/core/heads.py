@@ -44,20 +44,29 @@ class Fields(NamedTuple):
     """Bytes, as ``Limits.header_bytes`` counts them."""
 
 
-class Head(NamedTuple):
-    """A request's head, checked."""
+class Head:
+    """A request's head, checked. Nobody changes it."""
 
-    method: str
-    target: bytes
-    """Origin form, the client's bytes."""
-    path: bytes
-    """The target without its query."""
-    host: bytes
-    headers: Headers
-    fields: Fields
-    """What they say; but for the host, which the target may name too."""
-    version: str = "1.1"
-    """The client's HTTP version, ``1.1`` or ``1.0``."""
+    __slots__ = ("fields", "headers", "host", "method", "path", "target", "version")
+
+    def __init__(
+        self, method: str, target: bytes, host: bytes, headers: Headers, fields: Fields, *, version: str
+    ) -> None:
+        self.method = method
+        self.target = target
+        """Origin form, the client's bytes."""
+        self.path = target.partition(b"?")[0]
+        """The target without its query."""
+        self.host = host
+        self.headers = headers
+        self.fields = fields
+        """What they say; but for the host, which the target may name too."""
+        self.version = version
+        """The client's HTTP version, ``1.1`` or ``1.0``."""
+
+    def with_headers(self, headers: Headers) -> "Head":
+        """The same, but for these."""
+        return Head(self.method, self.target, self.host, headers, self.fields, version=self.version)
 
     @property
     def has_body(self) -> bool:
@@ -95,9 +104,9 @@ def read_head(
     if fields is None:
         fields = read_fields(headers, version, limits)
     if sent[:1] == b"/" and b"#" not in sent:  # what ``_split`` says of nearly all
-        return Head(method, sent, sent.partition(b"?")[0], fields.host, headers, fields, version)
+        return Head(method, sent, fields.host, headers, fields, version=version)
     target, authority = _split(sent, method)
-    return Head(method, target, target.partition(b"?")[0], authority or fields.host, headers, fields, version)
+    return Head(method, target, authority or fields.host, headers, fields, version=version)
 
 
 def read_fields(headers: Headers, version: str, limits: Limits) -> Fields:

@@ -56,6 +56,10 @@ class Relay:
     """The upstream's answer is the answer."""
 
 
+_RELAY = Relay()
+"""To make one for each request is work too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refuse:
     """An answer of the gateway's own."""
@@ -84,7 +88,7 @@ class Forward:
     def next(self, answer: UpstreamAnswer, now: float, *, replayable: bool) -> "Relay | Refresh":
         """The API has answered."""
         if not self.may_refresh or not _refused(self, answer, now):
-            return Relay()
+            return _RELAY
         return Refresh(self.policy, self.token, Cause.REJECTED, replayable=replayable)
 
 

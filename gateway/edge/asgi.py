@@ -12,10 +12,9 @@ from starlette.types import ASGIApp
 from gateway.core.errors import Problem
 from gateway.core.headers import Headers
 from gateway.edge.body import Receive
-from gateway.edge.call import AnswerBroken
 from gateway.edge.express import Express
 from gateway.edge.line import ASGISend
-from gateway.edge.proxy import Proxy
+from gateway.edge.proxy import Dispatch, Proxy
 from gateway.events import Emit, fault
 
 Step = Callable[[], Awaitable[None]]
@@ -30,9 +29,9 @@ class Application:
         """Args: prefix: ``/_gateway/``; start, stop: called once each by the server's lifespan."""
         self.express = express
         """For our own protocol class: what may answer in this application's place."""
+        self.http = Dispatch(proxy, own, prefix, emit)
+        """For the same: this application for ``http`` alone. A call less."""
         self._proxy = proxy
-        self._own = own
-        self._prefix = prefix
         self._start = start
         self._stop = stop
         self._emit = emit
@@ -45,23 +44,11 @@ class Application:
         """
         kind = scope["type"]
         if kind == "http":
-            try:
-                await self._answer(scope, receive, send)
-            except AnswerBroken:
-                raise
-            except Exception as error:
-                self._emit(fault("internal_error", error))
-                raise
+            await self.http(scope, receive, send)
         elif kind == "lifespan":
             await self._lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1011})
-
-    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: ASGISend) -> None:
-        if scope["path"].startswith(self._prefix) and self._proxy.accepts(scope):
-            await self._own(scope, receive, send)
-        else:
-            await self._proxy(scope, receive, send)
 
     def malformed(self, problem: Problem, client: str) -> tuple[Headers, bytes]:
         """The answer to bytes of ``client`` that are no request (``edge.protocol``)."""

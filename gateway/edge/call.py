@@ -18,6 +18,7 @@ from gateway.core.errors import (
 )
 from gateway.core.headers import Headers, values
 from gateway.core.heads import Head
+from gateway.core.lifecycle import Decision
 from gateway.core.methods import IDEMPOTENT
 from gateway.core.policy import Auth, OnUpstream401, Policy
 from gateway.edge.block import Block
@@ -61,6 +62,8 @@ class Call:
     # Defaults of the class: what is not set for a request costs it nothing.
     _line: ProxyLine | None = None
     _passage: Passage | None = None
+    _arrival: Arrival | None = None
+    _early_id = ""
     _early: Problem | None = None
     _decision = "refuse"
     _cut_by: str | None = None
@@ -78,37 +81,48 @@ class Call:
         self._send = send
         self._cycle = cycle_of(scope)
         self._started = (self._cycle.since if self._cycle is not None else 0.0) or time.monotonic()
-        self._request_id = new_request_id()
 
-    async def answer(self) -> None:
-        """Whatever happens, the client gets one answer, or a connection that is seen to break."""
-        settings, scope, cycle = self._settings, self._scope, self._cycle
-        request = cycle or Foreign(scope)
-        place, reception = request.place, settings.reception
+    async def run(self) -> None:
+        """Whatever happens, the client gets one answer, or a connection that is seen to break; then it is told."""
+        try:
+            admitted = self._admit()
+            if isinstance(admitted, Arrival):
+                await self._serve(admitted)
+            elif isinstance(admitted, Problem):
+                await self._refuse_early(admitted)
+            else:
+                await self._answer_here(admitted)
+        except AnswerBroken:
+            raise
+        except Exception as error:
+            self._settings.emit(fault("internal_error", error))
+            raise
+        finally:
+            self._tell()
+
+    def _admit(self) -> Arrival | Problem | Headers:
+        """What goes to an upstream; why it is refused; or the fields of an answer in the upstream's place."""
+        settings, cycle = self._settings, self._cycle
+        request = cycle or Foreign(self._scope)
+        reception = settings.reception
         read = self._read(request)
         if isinstance(read, Problem):
-            await self._refuse_early(read)
-            return
+            return read
         head, reading = read
-        fields = own_answer(settings.fittings.cors, head.headers) if head.method == "OPTIONS" else None
-        if fields is not None:
-            await self._answer_here(fields)
-            return
+        if head.method == "OPTIONS":
+            fields = own_answer(settings.fittings.cors, head.headers)
+            if fields is not None:
+                return fields
         rule = reception.find(head.method, head.path)
         if rule is None:
-            await self._refuse_early(errors.AMBIGUOUS_PATH)
-            return
+            return errors.AMBIGUOUS_PATH
+        place = request.place
         passage = self._passage = reception.detour(reading, rule, head, place) or reception.passage(reading, rule)
-        body = self._body(head, rule.policy)
-        watch = Watch(cycle, self._receive, body)
-        try:
-            await self._guarded(head, request.block, passage, body, watch, upgrade=reading.upgrade)
-        finally:
-            watch.stop()
-            if self._line is not None:
-                self._line.close()
-            if body is not None:
-                body.release()
+        body = self._body(head, rule.policy) if head.has_body else None
+        arrival = self._arrival = Arrival(
+            head, request.block, passage, body, cycle, upgrade=reading.upgrade, at=self._started
+        )
+        return arrival
 
     def _read(self, request: "Cycle | Foreign") -> tuple[Head, Reading] | Problem:
         reception = self._settings.reception
@@ -119,12 +133,15 @@ class Call:
             return error.problem
         return errors.LOOP_DETECTED if reading.loops else (head, reading)
 
-    async def _guarded(
-        self, head: Head, block: Block, passage: Passage, body: RequestBody | None, watch: Watch, *, upgrade: bool
-    ) -> None:
+    async def _serve(self, arrival: Arrival) -> None:
+        settings, fit, passage, body = self._settings, self._settings.fittings, arrival.passage, arrival.body
+        watch = Watch(self._cycle, self._receive, body)
         failed = False
         try:
-            await self._serve(head, block, passage, body, upgrade=upgrade)
+            decision = self._decide(arrival) or await settings.reception.judge(passage)
+            self._line = ProxyLine(fit, arrival, self._send)
+            self._decision = passage.decided
+            await drive(decision, self._line, fit.clock)
         except asyncio.CancelledError:
             if not watch.gone:
                 self._cut_by = "gateway"
@@ -140,40 +157,28 @@ class Call:
             expired = self._line is not None and self._line.problem is not None
             self._break_off("gateway" if expired else "client", error.problem)
         except Exception as error:  # noqa: BLE001  # fail closed: a bug never forwards (O2)
-            self._settings.emit(fault("internal_error", error, self._request_id))
+            settings.emit(fault("internal_error", error, arrival.request_id))
             failed = True
+        finally:
+            watch.stop()
+            if self._line is not None:
+                self._line.close()
+            if body is not None:
+                body.release()
         if failed:
             await self._fail()
 
-    async def _serve(
-        self, head: Head, block: Block, passage: Passage, body: RequestBody | None, *, upgrade: bool
-    ) -> None:
-        reception, fit, refresh = self._settings.reception, self._settings.fittings, passage.carried.refresh
+    def _decide(self, arrival: Arrival) -> Decision | None:
+        """What the request's arrival leads to; None: its token has to be judged."""
+        passage, body, refresh = arrival.passage, arrival.body, arrival.refresh
         if refresh is not None:
-            fit.refresher.observe(refresh)
-        if body is not None and refresh is None and head.method not in IDEMPOTENT:
+            self._settings.fittings.refresher.observe(refresh)
+        if body is not None and refresh is None and arrival.head.method not in IDEMPOTENT:
             body.keep_nothing()
         decision = self._cycle.decision if self._cycle is not None else None
-        if decision is None:
-            decision = reception.known(passage) or await reception.judge(passage)
-        arrival = Arrival(
-            head=head,
-            block=block,
-            passage=passage,
-            body=body,
-            refresh=refresh,
-            upgrade=upgrade,
-            request_id=self._request_id,
-            at=self._started,
-            cycle=self._cycle,
-        )
-        self._line = ProxyLine(fit, arrival, self._send)
-        self._decision = passage.decided
-        await drive(decision, self._line, fit.clock)
+        return self._settings.reception.known(passage) if decision is None else decision
 
-    def _body(self, head: Head, policy: Policy) -> RequestBody | None:
-        if not head.has_body:
-            return None
+    def _body(self, head: Head, policy: Policy) -> RequestBody:
         settings = self._settings
         may_replay = policy.auth is not Auth.OFF and policy.on_upstream_401 is not OnUpstream401.NEVER
         keep = settings.replay_body if may_replay or head.method in IDEMPOTENT else 0
@@ -184,7 +189,7 @@ class Call:
         """Nothing is under way yet. Where the request's end is not sure to be found, the connection closes."""
         self._early = problem
         fit, fields = self._settings.fittings, self._scope["headers"]
-        headers, body = fit.problems.render(problem, self._request_id)
+        headers, body = fit.problems.render(problem, self._request_id())
         asked = self._passage.target.name if self._passage is not None else ""
         headers += fit.cors.for_problem(asked, origin_of(fields))
         if problem.code not in _WELL_FRAMED or values(fields, b"expect"):
@@ -222,7 +227,7 @@ class Call:
         if self._cycle is not None:
             self._cycle.abort()
 
-    def tell(self) -> None:
+    def _tell(self) -> None:
         """What happened, for log, metric and trace."""
         emit, line, passage = self._settings.emit, self._line, self._passage
         problem = self._broken or (line.problem if line is not None else self._early)
@@ -237,7 +242,7 @@ class Call:
         tunnel = line.tunnel if line is not None else None
         emit(
             RequestEnded(
-                request_id=self._request_id,
+                request_id=self._request_id(),
                 method=self._scope["method"],
                 path=self._path(),
                 route=route,
@@ -256,6 +261,13 @@ class Call:
                 close_code=tunnel.code if tunnel is not None else None,
             )
         )
+
+    def _request_id(self) -> str:
+        if self._arrival is not None:
+            return self._arrival.request_id
+        if not self._early_id:
+            self._early_id = new_request_id()
+        return self._early_id
 
     def _path(self) -> str:
         target = self._cycle.target if self._cycle is not None else b""

@@ -31,6 +31,9 @@ class Cors(Protocol):
     def for_answer(self, upstream: str, origin: bytes | None, answer: Answered, *, preflight: bool) -> Headers:
         """The fields to add to an answer of an upstream's, to a request from ``origin``."""
 
+    def says_the_same(self, origin: bytes | None) -> bool:
+        """To a request from ``origin`` ``for_answer`` adds the same, whatever the answer."""
+
     def for_problem(self, upstream: str, origin: bytes | None) -> Headers:
         """The fields to add to an answer of our own in place of an upstream's."""
 
@@ -66,6 +69,10 @@ class PassedCors:
             return [(b"access-control-allow-headers", self._refresh)]
         return [(b"access-control-expose-headers", self._expose)]
 
+    def says_the_same(self, origin: bytes | None) -> bool:
+        """Nothing, to a request of no page's."""
+        return origin is None
+
     def for_problem(self, upstream: str, origin: bytes | None) -> Headers:
         """The allowance that the upstream gave before."""
         if origin is None:
@@ -98,6 +105,10 @@ class OwnCors:
     def for_answer(self, upstream: str, origin: bytes | None, answer: Answered, *, preflight: bool) -> Headers:  # noqa: ARG002
         """The allowance and ``Vary``, in place of what the upstream says."""
         return self._policy.for_answer(origin, answer.headers)
+
+    def says_the_same(self, origin: bytes | None) -> bool:  # noqa: ARG002  # the port's
+        """No: it heeds the upstream's ``Vary``."""
+        return False
 
     def for_problem(self, upstream: str, origin: bytes | None) -> Headers:  # noqa: ARG002  # the port's
         """The same."""

@@ -1,17 +1,14 @@
 """Which fields cross the gateway with one request and its answer: the core's rules, applied to one arrival."""
 
 from functools import partial
-from itertools import compress
-from typing import Protocol
 
-from gateway.core.answers import AnswerFields, answer_fields
+from gateway.core.answers import AnswerFields, AnswerForm, answer_fields
 from gateway.core.bounded import Learnt
 from gateway.core.errors import BAD_REQUEST, GatewayError
-from gateway.core.forwarding import Peer
 from gateway.core.headers import Crossing, Header, Headers, connection_options
 from gateway.core.heads import Head
 from gateway.core.hops import counted
-from gateway.core.routes import Rule
+from gateway.core.response_head import ResponseHead
 from gateway.core.shapes import Shape, shape_of
 from gateway.core.tokens import AccessToken
 from gateway.core.websocket import SWITCHING_PROTOCOLS, Handshake
@@ -20,31 +17,7 @@ from gateway.edge.block import Block
 from gateway.edge.fittings import Fittings
 from gateway.edge.http_date import http_date
 from gateway.edge.passage import Passage
-from gateway.edge.upstreams import Received, Response, Target
-
-
-class Asked(Protocol):
-    """What of a request its answer depends on."""
-
-    @property
-    def target(self) -> Target:
-        """Who was asked."""
-
-    @property
-    def rule(self) -> Rule:
-        """By which rule."""
-
-    @property
-    def peer(self) -> Peer:
-        """By whom."""
-
-    @property
-    def origin(self) -> bytes | None:
-        """For which page."""
-
-    @property
-    def preflight(self) -> bool:
-        """Whether a page's request would be allowed."""
+from gateway.edge.upstreams import Response
 
 
 def request_fields(
@@ -102,44 +75,54 @@ def usual_lines(fit: Fittings, head: Head, block: Block, passage: Passage) -> Fi
     """
     lines, base = passage.lines, block.base
     if lines is None:
-        whole = head if base is None else head._replace(headers=base.headers)
+        whole = head if base is None else head.with_headers(base.headers)
         lines = passage.lines = written(request_fields(fit, whole, passage, passage.own))
     return lines if base is None else block.amended(lines)
 
 
-def answer_lines(fit: Fittings, asked: Asked, response: Response) -> AnswerFields:
+def answer_lines(fit: Fittings, passage: Passage, response: Response) -> AnswerFields:
     """``response_fields`` as they are written, of an answer that brings nothing new of ours: no tokens, no 101.
 
     Raises:
         UnwritableFields: a field cannot be written as one (P17).
     """
-    head, target = response.received, asked.target
-    if head is None or (b"location" in head.shape.at and not target.preserve_host):
-        return answer_fields(response_fields(fit, asked, response, [], None))
-    added = tuple(_added(fit, asked, response, head.shape))
-    model = head if head.known else head.base
-    if model is None:
-        return _kept_lines(fit, head, added)
-    key = (model, added)
-    fields = target.answers.get(key)
-    if fields is None:
-        fields = _kept_lines(fit, model, added)
-        target.answers.learn(key, fields)
-    if model is head:
-        return fields
-    ours = _written(added)  # no value of the upstream's takes the place of one of these
-    lines = head.amended(fields.lines[: -len(ours)]) + ours
-    return AnswerFields(lines, head.length if fields.length is not None else None, closes=False)
+    head = response.received
+    if head is None or (b"location" in head.shape.at and not passage.target.preserve_host):
+        return answer_fields(response_fields(fit, passage, response, [], None))
+    if head is passage.heard and passage.answer is not None:
+        return passage.answer
+    base = head.base
+    if base is not None and base is passage.model and passage.form is not None:
+        return passage.form.amended(head.changes, head.length)
+    return _formed(fit, passage, response, head)
 
 
-def _kept_lines(fit: Fittings, head: Received, added: tuple[Header, ...]) -> AnswerFields:
+def _formed(fit: Fittings, passage: Passage, response: Response, head: ResponseHead) -> AnswerFields:
+    """The same, and what of it holds for the next answer too."""
+    added = tuple(_added(fit, passage, response, head.shape))
+    base = head.base
+    model = head if base is None else base
+    if not model.size:
+        return _form(fit, head, added).fields
+    key, answers = (model, added), passage.target.answers
+    form = answers.get(key)
+    if form is None:
+        form = _form(fit, model, added)
+        answers.learn(key, form)
+    fields = form.fields if base is None else form.amended(head.changes, head.length)
+    if b"date" in head.shape.at:  # else ours was added, which holds for a second
+        passage.heard, passage.answer = head, fields
+        if fit.cors.says_the_same(passage.origin):
+            passage.model, passage.form = base, form
+    return fields
+
+
+def _form(fit: Fittings, head: ResponseHead, added: tuple[Header, ...]) -> AnswerForm:
     options = connection_options([head.lines[at][_OPTIONS_AT:] for at in head.shape.at.get(b"connection", ())])
     mask = fit.response_filter.mask(head.shape, options, head.status)
-    lines = list(compress(head.lines, mask))
-    lines.append(_written(added))
     lengths = head.shape.at.get(b"content-length")
     length = head.length if lengths and mask[lengths[0]] else None
-    return AnswerFields(b"\r\n".join(lines), length, closes=False)
+    return AnswerForm(head.lines, mask, _written(added), length)
 
 
 def _written(added: tuple[Header, ...]) -> bytes:
@@ -155,8 +138,8 @@ _ours: Learnt[tuple[Header, ...], bytes] = Learnt(256)
 """What is added to answers, written: nothing of it is a client's or an upstream's."""
 
 
-def _added(fit: Fittings, asked: Asked, response: Response, shape: Shape) -> Headers:
-    added = fit.cors.for_answer(asked.target.name, asked.origin, response, preflight=asked.preflight)
+def _added(fit: Fittings, passage: Passage, response: Response, shape: Shape) -> Headers:
+    added = fit.cors.for_answer(passage.target.name, passage.origin, response, preflight=passage.preflight)
     added.append(fit.via.member(response.http_version))
     if b"date" not in shape.at:
         added.append((b"date", http_date()))  # RFC 9110 §6.6.1
@@ -164,14 +147,14 @@ def _added(fit: Fittings, asked: Asked, response: Response, shape: Shape) -> Hea
 
 
 def response_fields(
-    fit: Fittings, asked: Asked, response: Response, tokens: Headers, handshake: Handshake | None
+    fit: Fittings, passage: Passage, response: Response, tokens: Headers, handshake: Handshake | None
 ) -> Headers:
     """The fields for the client; ``tokens`` are the new ones. ``handshake`` counts only if the answer is a 101."""
-    answer, target, peer = response.headers, asked.target, asked.peer
+    answer, target, peer = response.headers, passage.target, passage.peer
     rewritten = None
     if not target.preserve_host:
-        rewritten = partial(target.location, rule=asked.rule, scheme=peer.scheme, host=peer.host)
-    added = _added(fit, asked, response, shape_of(tuple([name for name, _ in answer])))
+        rewritten = partial(target.location, rule=passage.rule, scheme=peer.scheme, host=peer.host)
+    added = _added(fit, passage, response, shape_of(tuple([name for name, _ in answer])))
     if handshake is not None and response.status == SWITCHING_PROTOCOLS:
         added += handshake.response_fields(answer)
         answer = handshake.without(answer)

@@ -57,6 +57,8 @@ class Cycle:
     """Called when the client leaves before its answer is complete."""
     at_hand: Any = None
     """The upstream's answer to this request, which the express lane sent (``edge.upstreams.Response``)."""
+    task: asyncio.Task[None] | None = None
+    """In which the application answers."""
     since = 0.0
     """Monotonic seconds: when it sent it."""
 

@@ -15,6 +15,7 @@ from gateway.edge.cycle import Cycle
 from gateway.edge.passage import Passage
 from gateway.edge.ports import Credentials, Refresher, Tunnels
 from gateway.edge.problems import Problems
+from gateway.edge.telling import new_request_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,20 +38,39 @@ class Fittings:
     """Unix seconds."""
 
 
-@dataclass(slots=True, kw_only=True)
 class Arrival:
-    """One request, read and matched. Nobody changes it; frozen it would cost twice as much to make."""
+    """One request, read and matched. Nobody changes it."""
 
-    head: Head
-    block: Block
-    """Its fields."""
-    passage: Passage
-    body: RequestBody | None
-    refresh: Secret | None
-    upgrade: bool
-    """It asks for another protocol."""
-    request_id: str
-    at: float
-    """Monotonic seconds: when the request arrived."""
-    cycle: Cycle | None = None
-    """The request under our own protocol; None under another server, where nothing can be upgraded."""
+    __slots__ = ("_request_id", "at", "block", "body", "cycle", "head", "passage", "refresh", "upgrade")
+
+    def __init__(
+        self,
+        head: Head,
+        block: Block,
+        passage: Passage,
+        body: RequestBody | None,
+        cycle: Cycle | None,
+        *,
+        upgrade: bool,
+        at: float,
+    ) -> None:
+        self.head = head
+        self.block = block
+        """Its fields."""
+        self.passage = passage
+        self.body = body
+        self.refresh: Secret | None = passage.carried.refresh
+        self.upgrade = upgrade
+        """It asks for another protocol."""
+        self.at = at
+        """Monotonic seconds: when the request arrived."""
+        self.cycle = cycle
+        """The request under our own protocol; None under another server, where nothing can be upgraded."""
+        self._request_id = ""
+
+    @property
+    def request_id(self) -> str:
+        """Made when it is first asked for: most requests are told of nowhere."""
+        if not self._request_id:
+            self._request_id = new_request_id()
+        return self._request_id

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, cast
 
-from gateway.core.answers import Written
+from gateway.core.answers import AnswerFields, Written
 from gateway.core.credentials import Presenter
 from gateway.core.errors import EXPIRED_TOKEN, GatewayError, Problem
 from gateway.core.headers import Header, Headers, is_event_stream, is_invalid_token, values
@@ -24,6 +24,8 @@ from gateway.edge.upstreams import Outgoing, Response
 
 ASGISend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+_UNAUTHORIZED = 401
+_PLAIN = {status: UpstreamAnswer(status, invalid_token=False) for status in range(100, 600)}
 _DROPPED = 64 * 1024
 """Bytes of a dropped 401 that are read so that its connection can serve the replay."""
 
@@ -57,20 +59,45 @@ class ProxyLine:
 
     async def send(self, token: AccessToken | None) -> UpstreamAnswer:
         """Send the request; a 401 that is at hand from an earlier send is dropped first."""
-        await self._drop()
+        if self._response is not None:
+            await self._drop()
         held = self._held()
         if held is not None and held.status and token is not self._arrival.passage.own:
             await held.drain(_DROPPED)
             held = None
         self._sent = token
-        again = held is not None and held.stale and self._arrival.head.method in IDEMPOTENT
-        if held is None or again:
-            held = await self._dispatch(token, again=again)
-        else:
-            self._whole = True
-            await held.head()
+        repeatable = self._arrival.head.method in IDEMPOTENT
+        lost = held is not None and held.stale and repeatable
+        self._whole = held is not None and not lost
+        if held is None:
+            held = self._sent_at_once(token)
+        if held is not None and not lost:
+            try:
+                await held.head()
+            except GatewayError:
+                lost = held.stale and repeatable
+                if not lost:
+                    raise
+        if held is None or lost:
+            held = await self._dispatch(token, again=lost)
         self._response = held
-        return UpstreamAnswer(held.status, held.status == 401 and is_invalid_token(held.headers))  # noqa: PLR2004
+        status = held.status
+        return UpstreamAnswer(status, is_invalid_token(held.headers)) if status == _UNAUTHORIZED else _PLAIN[status]
+
+    def _sent_at_once(self, token: AccessToken | None) -> Response | None:
+        """The answer to come, where there is no body, and a connection that waits; else None: nothing was sent."""
+        arrival = self._arrival
+        if arrival.body is not None or arrival.upgrade:
+            return None
+        passage, head = arrival.passage, arrival.head
+        rule, target = passage.rule, passage.target
+        return target.begin(
+            head.method.encode("ascii"),
+            target.target(head.target, rule),
+            self._fields(token),
+            lane=rule.lane,
+            response_timeout=rule.response_timeout,
+        )
 
     def _held(self) -> Response | None:
         """The answer to what the express lane has sent, once."""
@@ -167,12 +194,24 @@ class ProxyLine:
                 return
             await self._begin(response.status, headers)
         else:
-            await self._begin(response.status, Written(answer_lines(self._fit, self._arrival.passage, response)))
+            fields = answer_lines(self._fit, self._arrival.passage, response)
+            if self._written_at_once(response, fields):
+                return
+            await self._begin(response.status, Written(fields))
         lifetime = self._lifetime()
         if lifetime is not None and is_event_stream(response.headers):
             await self._copy_within(lifetime, response)
         else:
             await self._copy(response)
+
+    def _written_at_once(self, response: Response, fields: AnswerFields) -> bool:
+        """All of the answer is here, and nobody stands between us and our own protocol: it needs no messages."""
+        cycle = self._arrival.cycle
+        if cycle is None or cycle.lost or not response.complete or self._send != cycle.send:
+            return False
+        head = cycle.open(response.status, fields)
+        cycle.write(response.take() or b"", more=False, head=head)
+        return True
 
     async def _begin(self, status: int, headers: Iterable[Header]) -> None:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

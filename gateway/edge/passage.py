@@ -1,10 +1,12 @@
 """What is known of a request at once: by its fields alone, and under the rule for its path."""
 
+from gateway.core.answers import AnswerFields, AnswerForm
 from gateway.core.credentials import Carried
 from gateway.core.forwarding import Peer
 from gateway.core.heads import Fields
 from gateway.core.lifecycle import NEVER, Decision
 from gateway.core.policy import OnOpenStream, Policy
+from gateway.core.response_head import ResponseHead
 from gateway.core.routes import Rule
 from gateway.core.tokens import AccessToken
 from gateway.core.wire import FieldLines
@@ -22,11 +24,15 @@ class Passage:
 
     __slots__ = (
         "access",
+        "answer",
         "carried",
         "decided",
         "decision",
+        "form",
+        "heard",
         "lasting",
         "lines",
+        "model",
         "origin",
         "own",
         "peer",
@@ -65,6 +71,12 @@ class Passage:
         """From when on, and until when (Unix seconds), ``decision`` would be the same."""
         self.lines: FieldLines | None = None
         """The fields for the upstream, with ``own`` or, where no token is asked for, with what came."""
+        self.heard: ResponseHead | None = None
+        """The head of an answer, for which the client got ``answer``. Any that is this object gets the same."""
+        self.answer: AnswerFields | None = None
+        self.model: ResponseHead | None = None
+        """The head that answers often differ from in values only; those get ``form``, amended."""
+        self.form: AnswerForm | None = None
 
 
 class Reading:

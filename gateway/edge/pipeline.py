@@ -57,6 +57,7 @@ class Pipeline:
         express: answers plain requests in the application's place.
         """
         self._app = application
+        self._answer: Application = getattr(application, "http", application)
         self._settings = settings
         self._place = place
         self._transport = transport
@@ -201,19 +202,21 @@ class Pipeline:
 
     def apply(self, cycle: Cycle) -> None:
         """Let the application answer."""
-        self.tasks.add(self._loop.create_task(self._run(cycle, self._scope.of(cycle))))
+        task = cycle.task = self._loop.create_task(self._run(cycle, self._scope.of(cycle)))
+        self.tasks.add(task)
 
     async def _run(self, cycle: Cycle, scope: dict[str, Any]) -> None:
         try:
             if self._transport.write_paused:  # the answers before this one are not read: ask for no more (D4)
                 await self._transport.drain()
             if not cycle.lost:
-                await self._app(scope, cycle.receive, cycle.send)
+                await self._answer(scope, cycle.receive, cycle.send)
         except Exception:  # noqa: BLE001, S110  # the application reports its own
             pass
         finally:
             cycle.drop()
-            self.tasks.discard(asyncio.current_task())  # a callback for its end would cost a turn of the loop
+            self.tasks.discard(cycle.task)  # a callback for its end would cost a turn of the loop
+            cycle.task = None
         if cycle.answered or cycle.lost:
             return
         if cycle.started:

@@ -1,8 +1,10 @@
 """The proxied path as a pure ASGI application: no framework between the client and the upstream."""
 
 import time
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, MutableMapping
 from typing import Any
+
+from starlette.types import ASGIApp
 
 from gateway.core import errors
 from gateway.core.errors import GatewayError, Problem
@@ -12,7 +14,7 @@ from gateway.edge.call import Call, Foreign, ProxySettings
 from gateway.edge.cycle import cycle_of
 from gateway.edge.line import ASGISend
 from gateway.edge.telling import new_request_id
-from gateway.events import Repeated, RequestEnded
+from gateway.events import Emit, Repeated, RequestEnded, fault
 
 
 class Proxy:
@@ -23,13 +25,9 @@ class Proxy:
         remedy = "clients beyond server.max_connections are answered 503"
         self._full = Repeated(what="too_many_clients", detail=remedy)
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: ASGISend) -> None:
+    def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: ASGISend) -> Awaitable[None]:
         """One HTTP request (ASGI 3)."""
-        call = Call(self._settings, scope, receive, send)
-        try:
-            await call.answer()
-        finally:
-            call.tell()
+        return Call(self._settings, scope, receive, send).run()
 
     def accepts(self, scope: MutableMapping[str, Any]) -> bool:
         """The request's head is one that may be answered at all."""
@@ -65,3 +63,26 @@ class Proxy:
             client=client,
         )
         self._settings.emit(unread)
+
+
+class Dispatch:
+    """An ASGI 3 application for ``http``: the proxy, and under ``prefix`` the gateway's own endpoints."""
+
+    def __init__(self, proxy: Proxy, own: ASGIApp, prefix: str, emit: Emit) -> None:
+        self._proxy = proxy
+        self._own = own
+        self._prefix = prefix
+        self._emit = emit
+
+    def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: ASGISend) -> Awaitable[None]:
+        """One HTTP request."""
+        if scope["path"].startswith(self._prefix) and self._proxy.accepts(scope):
+            return self._endpoint(scope, receive, send)
+        return self._proxy(scope, receive, send)
+
+    async def _endpoint(self, scope: MutableMapping[str, Any], receive: Receive, send: ASGISend) -> None:
+        try:
+            await self._own(scope, receive, send)
+        except Exception as error:
+            self._emit(fault("internal_error", error))
+            raise

@@ -4,57 +4,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.core.answers import AnswerFields
+from gateway.core.answers import AnswerForm
 from gateway.core.bounded import Learnt
 from gateway.core.headers import Header, Headers, RequestFilter
 from gateway.core.paths import strip
+from gateway.core.response_head import ResponseHead
 from gateway.core.routes import Rule
-from gateway.core.shapes import Shape
 from gateway.core.tokens import AccessToken
 from gateway.core.wire import FieldLines
 from gateway.duplex import Duplex
 from gateway.edge.body import RequestBody
 
 _ANSWERS = 256
-
-
-class Received(Protocol):
-    """An answer's head, as it was received."""
-
-    @property
-    def status(self) -> int:
-        """200 to 599, or 101."""
-
-    @property
-    def version(self) -> str:
-        """Of HTTP: ``1.1`` or ``1.0``."""
-
-    @property
-    def shape(self) -> Shape:
-        """The names of its fields."""
-
-    @property
-    def headers(self) -> Headers:
-        """The fields, as the upstream sent them. Not to be changed."""
-
-    @property
-    def lines(self) -> list[bytes]:
-        """The fields as ``core.wire`` writes them, line by line, without the ends. Not to be changed."""
-
-    @property
-    def length(self) -> int | None:
-        """The ``Content-Length``."""
-
-    @property
-    def known(self) -> bool:
-        """It is remembered: the next head that is equal to it, to the byte, is this object."""
-
-    @property
-    def base(self) -> "Received | None":
-        """The head that it differs from in some values, and in nothing else."""
-
-    def amended(self, lines: bytes) -> bytes:
-        """``lines``, which are some of those of ``base``, each ended, with the values of this head."""
 
 
 class Response(Protocol):
@@ -80,12 +41,16 @@ class Response(Protocol):
         """``1.1`` or ``1.0``."""
 
     @property
-    def received(self) -> Received | None:
+    def received(self) -> ResponseHead | None:
         """The head, once it is here."""
 
     @property
     def stale(self) -> bool:
         """No byte of an answer came: an idempotent request of ``Begin`` may be sent once more (B16)."""
+
+    @property
+    def complete(self) -> bool:
+        """Nothing more will come: ``take`` hands out the rest, or all."""
 
     @property
     def at_end(self) -> bool:
@@ -167,7 +132,7 @@ class Target:
     preserve_host: bool = True
     identity: Mapping[bytes, str] = field(default_factory=dict)
     """Header name (lower case) to the verified claim that it carries."""
-    answers: Learnt[tuple[Received, tuple[Header, ...]], AnswerFields] = field(
+    answers: Learnt[tuple[ResponseHead, tuple[Header, ...]], AnswerForm] = field(
         default_factory=lambda: Learnt(_ANSWERS), repr=False, compare=False
     )
     """By a known head and what was added to it: what the client got, by the rules of this target's one gateway."""

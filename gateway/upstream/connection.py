@@ -6,10 +6,11 @@ import socket
 from typing import cast
 
 from gateway.core.errors import UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
+from gateway.core.response_head import ResponseHead
 from gateway.deadline import Deadline
 from gateway.duplex import Duplex
 from gateway.upstream.body import BodySource, Upload, WriteGate
-from gateway.upstream.heads import BODILESS, ResponseHead
+from gateway.upstream.heads import BODILESS
 from gateway.upstream.lanes import Lane
 from gateway.upstream.parser import ResponseParser
 from gateway.upstream.ports import Owner, StaleConnection, Unconnected

@@ -9,8 +9,8 @@ import re
 
 from gateway.core.bounded import Learnt
 from gateway.core.errors import UpstreamProtocolError
-from gateway.core.headers import Headers
-from gateway.core.shapes import Shape, shape_of
+from gateway.core.response_head import Pattern, ResponseHead, pattern_of
+from gateway.core.shapes import shape_of
 from gateway.core.wire import TEXT, TOKEN
 
 _HEADS = 256
@@ -21,92 +21,10 @@ _LONGEST_LINE = 512
 _SECRET = re.compile(rb"cookie|token|auth|secret|session|key")
 """In a field's name: not remembered. It is somebody's, and another each time."""
 
+_LENGTH_AT = len(b"content-length: ")
+
 BODILESS = (204, 304)
 """RFC 9112 §6.3."""
-
-
-_MEANING = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"trailer", b"transfer-encoding", b"upgrade", b"location"}
-)
-"""Fields whose values mean something to the parser, or that cross the gateway changed."""
-_DIGITS = 15
-"""Of a length that needs no parser."""
-
-
-class ResponseHead:
-    """One head, or several that are equal to the byte."""
-
-    __slots__ = (
-        "_headers",
-        "base",
-        "first",
-        "known",
-        "lasting",
-        "length",
-        "lines",
-        "persists",
-        "shape",
-        "size",
-        "status",
-        "swaps",
-        "version",
-    )
-
-    def __init__(self, status: int, version: str, shape: Shape, lines: list[bytes], *, lasting: bool) -> None:
-        self.status = status
-        self.version = version
-        """``1.1`` or ``1.0``."""
-        self.shape = shape
-        self.lines = lines
-        """The fields, one for each name of ``shape``, as ``core.wire`` would write them."""
-        at = shape.at.get(b"content-length")
-        self.length = int(lines[at[0]][_LENGTH_AT:]) if at else None
-        """The ``Content-Length``: the parser refuses all but one number."""
-        self.lasting = lasting
-        """Each of its lines is remembered."""
-        self.persists = False
-        """The upstream would keep the connection (RFC 9112 §9.3)."""
-        self.size = 0
-        """Bytes, from the status line to the empty one, of a head that is ``known``."""
-        self.known = False
-        """It is remembered: the next one that is equal to it is this object."""
-        self._headers: Headers | None = None
-        self.first = b""
-        """The status line, of a head that others may differ from in values only."""
-        self.base: ResponseHead | None = None
-        """The head that this one differs from in some values, and in nothing else."""
-        self.swaps: list[tuple[bytes, bytes]] = []
-        """Those lines, there and here."""
-
-    def amended(self, lines: bytes) -> bytes:
-        """``lines``, which are some of those of ``base``, each ended, with the values of this head."""
-        text = b"\r\n" + lines
-        for old, new in self.swaps:
-            text = text.replace(b"\r\n%b\r\n" % old, b"\r\n%b\r\n" % new, 1)
-        return text[2:]
-
-    def may_say(self, place: int, line: bytes) -> bool:
-        """``line`` could stand in the place of one of these, and no parser would see another message in it."""
-        name = self.shape.names[place]
-        at = len(name) + 2
-        value = line[at:]
-        if line[:at] != name + b": " or not value or value.translate(None, TEXT) or value != value.strip(b" \t"):
-            return False
-        lowered = name.lower()
-        if lowered == b"content-length":
-            return value.isdigit() and len(value) <= _DIGITS
-        return lowered not in _MEANING and len(self.shape.at[lowered]) == 1
-
-    @property
-    def headers(self) -> Headers:
-        """The fields as pairs."""
-        if self._headers is None:
-            named = zip(self.shape.names, self.lines, strict=True)
-            self._headers = [(name, line[len(name) + 2 :]) for name, line in named]
-        return self._headers
-
-
-_LENGTH_AT = len(b"content-length: ")
 
 
 class Heads:
@@ -121,23 +39,38 @@ class Heads:
         """The last one that was new. Only what comes again is remembered: most heads never do."""
         self._base: ResponseHead | None = None
         """The last one that was parsed and that others may differ from in values only."""
+        self._pattern: Pattern | None = None
+        """Of those that differ from it, and are as long as it is."""
 
     def look(self, data: bytes) -> ResponseHead | bytes:
         """What ``data`` begins with: a known head, or all the bytes of one; empty: of none."""
         start, head = self._last
         if head is not None and data.startswith(start):
             return head
+        start, head = self._once
+        if head is not None and data.startswith(start):
+            return self._again(start, head)
+        if self._pattern is not None:
+            head = self._pattern.match(data)
+            if head is not None:
+                self._once = data[: head.size], head
+                return head
+        return self._search(data)
+
+    def _again(self, start: bytes, head: ResponseHead) -> ResponseHead:
+        """What came once has come again: it is remembered."""
+        self._heads.learn(start, head)
+        self._last = start, head
+        return head
+
+    def _search(self, data: bytes) -> ResponseHead | bytes:
         end = data.find(b"\r\n\r\n", 0, _LONGEST_HEAD) + 4
         if end < 4 or not data.startswith(b"HTTP/1.1 "):  # noqa: PLR2004
             return b""
         start = data[:end]
         head = self._heads.get(start)
         if head is None:
-            once, head = self._once
-            if head is None or start != once:
-                return self._varied(start) or start
-            head.known = True
-            self._heads.learn(start, head)
+            return self._varied(start) or start
         self._last = start, head
         return head
 
@@ -146,26 +79,26 @@ class Heads:
         base = self._base
         if base is None:
             return None
-        lines = start[:-4].split(b"\r\n")
-        if lines.pop(0) != base.first or len(lines) != len(base.lines):
-            return None
-        swaps = []
-        for place, (old, new) in enumerate(zip(base.lines, lines, strict=True)):
-            if old != new:
-                if not base.may_say(place, new):
-                    return None
-                swaps.append((old, new))
-        head = ResponseHead(base.status, base.version, base.shape, lines, lasting=False)
-        head.persists, head.size, head.base, head.swaps = base.persists, len(start), base, swaps
-        self._once = start, head
+        head = base.varied(start)
+        if head is not None:
+            self._once = start, head
+            if len(start) == base.size:
+                self._widen(base, head)
         return head
+
+    def _widen(self, base: ResponseHead, head: ResponseHead) -> None:
+        """Heads like this one are to be found by the pattern, and as many of the earlier ones as it can take."""
+        places = {place for place, _ in head.changes}
+        if self._pattern is not None:
+            places |= self._pattern.places
+        self._pattern = pattern_of(base, places) or pattern_of(base, {place for place, _ in head.changes})
 
     def learn(self, data: bytes, head: ResponseHead) -> None:
         """``data`` was read as ``head``, if that means the same whatever came before and was asked for."""
         framed = head.length is not None or head.status in BODILESS
         if head.lasting and framed and b"proxy-connection" not in head.shape.at:  # which counts for GET, not HEAD
             head.first, head.size = data[: data.find(b"\r\n")], len(data)
-            self._base = head
+            self._base, self._pattern = head, None
             self._once = data, head
 
     def read(self, status: int, text: bytes) -> ResponseHead:
@@ -186,7 +119,10 @@ class Heads:
                 name, line_lasts = self._learn(lines, place)
                 lasting = lasting and line_lasts
             names.append(name)
-        return ResponseHead(status, version, shape_of(tuple(names)), lines, lasting=lasting)
+        shape = shape_of(tuple(names))
+        counted = shape.at.get(b"content-length")
+        length = int(lines[counted[0]][_LENGTH_AT:]) if counted else None
+        return ResponseHead(status, version, shape, lines, length, lasting=lasting)
 
     def _learn(self, lines: list[bytes], place: int) -> tuple[bytes, bool]:
         """The name of a line, which is made what ``core.wire`` would write; and whether it is remembered now."""

@@ -10,8 +10,9 @@ import httptools
 
 from gateway.core.errors import UpstreamProtocolError
 from gateway.core.headers import connection_options
+from gateway.core.response_head import ResponseHead
 from gateway.core.websocket import SWITCHING_PROTOCOLS
-from gateway.upstream.heads import Heads, ResponseHead
+from gateway.upstream.heads import Heads
 
 _NOBODYS = httptools.HttpResponseParser(None)
 _MAX_INTERIM = 16

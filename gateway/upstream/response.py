@@ -11,8 +11,8 @@ from gateway.duplex import Duplex
 from gateway.upstream.ports import StaleConnection
 
 if TYPE_CHECKING:
+    from gateway.core.response_head import ResponseHead
     from gateway.upstream.body import Upload
-    from gateway.upstream.heads import ResponseHead
 
 
 class Line(Protocol):
@@ -46,12 +46,12 @@ class UpstreamResponse:
     """
 
     __slots__ = (
-        "_complete",
         "_idle_timeout",
         "_line",
         "_waiter",
         "buffered",
         "chunks",
+        "complete",
         "error",
         "on_news",
         "received",
@@ -63,7 +63,8 @@ class UpstreamResponse:
         self._line: Line | None = line
         self._idle_timeout = idle_timeout
         self._waiter: asyncio.Future[None] | None = None
-        self._complete = False
+        self.complete = False
+        """All of it was received."""
         self.error: Exception | None = None
         """What ended the exchange before the response was complete."""
         self.on_news: Callable[[], None] | None = None
@@ -91,7 +92,7 @@ class UpstreamResponse:
     @property
     def at_end(self) -> bool:
         """The whole body has been received and handed out."""
-        return self._complete and not self.chunks
+        return self.complete and not self.chunks
 
     @property
     def stale(self) -> bool:
@@ -118,7 +119,7 @@ class UpstreamResponse:
             if self._line is not None:
                 self._line.resume()
             return data
-        if self._complete:
+        if self.complete:
             return b""
         if self.error is not None:
             raise self.error
@@ -169,7 +170,7 @@ class UpstreamResponse:
         line, self._line = self._line, None
         if line is None:
             raise self.error or UpstreamProtocolError()
-        self._complete = True
+        self.complete = True
         return line.switch()
 
     def close(self) -> None:
@@ -187,7 +188,14 @@ class UpstreamResponse:
         while not self.status:
             if self.error is not None:
                 raise self.error
-            await self._news()
+            waiter = self._waiter = asyncio.get_running_loop().create_future()
+            try:  # ``_news``, written out: a coroutine of its own would cost every request as much again
+                await waiter
+            except BaseException:
+                self.close()
+                raise
+            finally:
+                self._waiter = None
 
     async def _news(self) -> None:
         waiter = self._waiter = asyncio.get_running_loop().create_future()
@@ -212,7 +220,7 @@ class UpstreamResponse:
 
     def finish(self) -> None:
         """All of the body is in ``chunks``; the connection is no longer ours."""
-        self._complete = True
+        self.complete = True
         self._line = None
         self._wake_last()
 

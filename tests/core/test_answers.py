@@ -81,8 +81,10 @@ def test_fields_that_are_written_already_are_written_once():
     """What they say of the end counts as if they were read again."""
     fields = [(b"X", b"1"), (b"Content-Length", b"5"), (b"Connection", b"Close")]
     written = answer_fields(fields)
-    assert written == (b"X: 1\r\nContent-Length: 5\r\nConnection: Close\r\n", 5, True)
-    assert answer_fields([]) == (b"", None, False)
+    assert written.lines == b"X: 1\r\nContent-Length: 5\r\nConnection: Close\r\n"
+    assert (written.length, written.closes) == (5, True)
+    nothing = answer_fields([])
+    assert (nothing.lines, nothing.length, nothing.closes) == (b"", None, False)
     assert written_head(200, written, method="GET", version="1.1", keep_alive=True) == head(*fields)
 
 

@@ -152,11 +152,15 @@ def test_the_authority_of_an_absolute_form_is_a_host(target):
     assert refusal(target) == "bad_request"
 
 
+def vars_of(head):
+    return {name: getattr(head, name) for name in head.__slots__}
+
+
 def test_fields_that_are_known_are_not_read_again():
     """The same fields, version and limits: what was said of them holds."""
     headers, limits = [(b"host", b"a"), (b"content-length", b"5")], Limits()
     fields = read_fields(headers, "1.1", limits)
     assert fields == (b"a", True, 5, 4 * 2 + 4 + 1 + 14 + 1)
     known = read_head("POST", b"/x?y", "1.1", headers, limits, fields=fields)
-    assert known == read_head("POST", b"/x?y", "1.1", headers, limits)
+    assert vars_of(known) == vars_of(read_head("POST", b"/x?y", "1.1", headers, limits))
     assert known.fields is fields

@@ -6,13 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.answers import answer_fields
+from gateway.core.answers import AnswerFields, answer_fields
 from gateway.core.cors import CorsPolicy
+from gateway.core.credentials import Carried
+from gateway.core.forwarding import Peer
 from gateway.core.headers import ResponseFilter, TokenNames
 from gateway.core.hops import Via
+from gateway.core.lifecycle import Absent
+from gateway.core.policy import Policy
 from gateway.core.routes import Rule
 from gateway.edge.cors import OwnCors, PassedCors
 from gateway.edge.crossing import answer_lines, response_fields
+from gateway.edge.passage import Passage
 from gateway.edge.upstreams import Target
 from gateway.upstream.heads import Heads
 
@@ -41,9 +46,11 @@ TARGETS = {
 """Of all examples: what one of them leaves behind is there for the next. Of one gateway: it has one set of rules."""
 
 
-def asked(target=TARGETS[False, True], origin=None, *, preflight=False) -> SimpleNamespace:
-    peer = SimpleNamespace(scheme=b"https", host=b"public")
-    return SimpleNamespace(target=target, rule=Rule(), peer=peer, origin=origin, preflight=preflight)
+def asked(target=TARGETS[False, True], origin=None, *, preflight=False, host=b"public") -> Passage:
+    peer = Peer(client="192.0.2.1", scheme=b"https", host=host, fields=[])
+    passage = Passage(Rule(), target, peer, Policy(), Carried(Absent.MISSING, None), origin=origin)
+    passage.preflight = preflight
+    return passage
 
 
 def answered(*lines: bytes, status: int = 200, times: int = 2) -> SimpleNamespace:
@@ -55,6 +62,10 @@ def answered(*lines: bytes, status: int = 200, times: int = 2) -> SimpleNamespac
             head = HEADS.read(status, data[:-4])
             HEADS.learn(data, head)
     return SimpleNamespace(received=head, headers=head.headers, status=head.status, http_version=head.version)
+
+
+def said(fields: AnswerFields) -> tuple[bytes, int | None, bool]:
+    return fields.lines, fields.length, fields.closes
 
 
 LINES = st.lists(
@@ -84,7 +95,7 @@ def test_what_is_written_is_what_crosses(lines, length, status, origin, prefligh
         before = answer_fields(response_fields(fit, ask, answer, [], None))
         written = answer_lines(fit, ask, answer)
         after = answer_fields(response_fields(fit, ask, answer, [], None))  # the second may have ended
-        assert written in {before, after}
+        assert said(written) in {said(before), said(after)}
 
 
 def test_what_is_remembered_is_known_by_all_that_it_was_made_of():
@@ -124,8 +135,7 @@ def test_a_location_is_turned_back_each_time(preserved):
     """X7: it depends on who asks."""
     answer = answered(b"Location: http://api/a", b"Content-Length: 0", b"Date: now", status=302)
     for host in (b"public", b"other", b"public"):
-        ask = asked(TARGETS[False, preserved])
-        ask.peer.host = host
+        ask = asked(TARGETS[False, preserved], host=host)
         sent = b"Location: http://api/a" if preserved else b"Location: https://" + host + b"/a"
         assert sent + b"\r\n" in answer_lines(FITTINGS[False], ask, answer).lines
 
@@ -145,7 +155,8 @@ def test_what_is_written_of_a_head_that_differs_in_one_value(lines, place, origi
         answer = answered(*other, times=1)
         before = answer_fields(response_fields(fit, ask, answer, [], None))
         written = answer_lines(fit, ask, answer)
-        assert written in {before, answer_fields(response_fields(fit, ask, answer, [], None))}
+        after = answer_fields(response_fields(fit, ask, answer, [], None))
+        assert said(written) in {said(before), said(after)}
 
 
 def test_a_dropped_line_that_reads_like_one_of_ours_does_not_change_ours():
