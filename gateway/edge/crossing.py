@@ -73,7 +73,9 @@ def usual_lines(fit: Fittings, head: Head, block: Block, passage: Passage) -> Fi
     Raises:
         GatewayError: they cannot be written.
     """
-    lines, base = passage.lines, block.base
+    lines, base, twin = passage.lines, block.base, passage.twin
+    if lines is None and base is not None and twin is not None and not passage.target.identity:
+        lines = passage.lines = twin.lines
     if lines is None:
         whole = head if base is None else head.with_headers(base.headers)
         lines = passage.lines = written(request_fields(fit, whole, passage, passage.own))
@@ -111,10 +113,16 @@ def _formed(fit: Fittings, passage: Passage, response: Response, head: ResponseH
         answers.learn(key, form)
     fields = form.fields if base is None else form.amended(head.changes, head.length)
     if b"date" in head.shape.at:  # else ours was added, which holds for a second
-        passage.heard, passage.answer = head, fields
-        if fit.cors.says_the_same(passage.origin):
-            passage.model, passage.form = base, form
+        _remember(fit, passage, head, form, fields)
     return fields
+
+
+def _remember(fit: Fittings, passage: Passage, head: ResponseHead, form: AnswerForm, fields: AnswerFields) -> None:
+    for one in (passage, passage.twin):
+        if one is not None:
+            one.heard, one.answer = head, fields
+            if fit.cors.says_the_same(one.origin):
+                one.model, one.form = head.base, form
 
 
 def _form(fit: Fittings, head: ResponseHead, added: tuple[Header, ...]) -> AnswerForm:

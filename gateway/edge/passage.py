@@ -42,6 +42,7 @@ class Passage:
         "rule",
         "stands",
         "target",
+        "twin",
     )
 
     def __init__(
@@ -77,12 +78,31 @@ class Passage:
         self.model: ResponseHead | None = None
         """The head that answers often differ from in values only; those get ``form``, amended."""
         self.form: AnswerForm | None = None
+        self.twin: Passage | None = None
+        """The same way for other credentials: it has the same lines, but for these."""
+
+    def resemble(self, twin: "Passage | None") -> None:
+        """What was found for ``twin`` holds here too."""
+        self.twin = twin
+        if twin is not None:
+            self.heard, self.answer, self.model, self.form = twin.heard, twin.answer, twin.model, twin.form
 
 
 class Reading:
     """What a head's fields say, whatever request line stands before them."""
 
-    __slots__ = ("carried", "fields", "loops", "origin", "passages", "peer", "plain", "preflight", "upgrade")
+    __slots__ = (
+        "carried",
+        "fields",
+        "like",
+        "loops",
+        "origin",
+        "passages",
+        "peer",
+        "plain",
+        "preflight",
+        "upgrade",
+    )
 
     def __init__(
         self,
@@ -94,7 +114,7 @@ class Reading:
         preflight: bool,
         loops: bool,
         upgrade: bool,
-        expects: bool,
+        plain: bool,
     ) -> None:
         self.fields = fields
         self.carried = carried
@@ -108,9 +128,30 @@ class Reading:
         """The request has been through this gateway already."""
         self.upgrade = upgrade
         """Another protocol is asked for."""
-        length = fields.content_length
-        small = not fields.has_body or (length is not None and length <= _SMALL and not expects)
-        self.plain = small and not (loops or upgrade)
+        self.plain = plain
         """No body but a small one of a length, no other protocol is asked for, and no loop is to be broken."""
         self.passages: dict[int, Passage] = {}
         """By the rule, which lives as long as the gateway."""
+        self.like: Reading | None = None
+        """One that differs in its credentials, and in nothing else that is read."""
+
+    def carrying(self, carried: Carried) -> "Reading":
+        """The same, with other credentials."""
+        reading = Reading(
+            self.fields,
+            carried,
+            self.peer,
+            origin=self.origin,
+            preflight=self.preflight,
+            loops=self.loops,
+            upgrade=self.upgrade,
+            plain=self.plain,
+        )
+        reading.like = self
+        return reading
+
+
+def is_small(fields: Fields, *, expects: bool) -> bool:
+    """There is no body, or a small one whose length is known. ``expects``: its client waits for our word."""
+    length = fields.content_length
+    return not fields.has_body or (length is not None and length <= _SMALL and not expects)

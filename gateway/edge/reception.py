@@ -20,7 +20,7 @@ from gateway.core.routes import Router, Rule
 from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken
 from gateway.edge.block import Block
-from gateway.edge.passage import Passage, Reading
+from gateway.edge.passage import Passage, Reading, is_small
 from gateway.edge.place import Place
 from gateway.edge.ports import Credentials, Judge
 from gateway.edge.telling import NAMES
@@ -28,6 +28,8 @@ from gateway.edge.upstreams import Target
 from gateway.events import Emit, Noticed
 
 _NOTHING = Carried(Absent.MISSING, None)
+_HEEDED = frozenset({b"via", b"origin", b"host"})
+"""More than credentials is read of these, whatever they are said to carry."""
 _PASSAGES = 4
 """Rules that are remembered with one head, each with the fields for its upstream: a client that walks through ten
 thousand keeps but a few."""
@@ -77,6 +79,7 @@ class Reception:
         self.find = desk.router.find
         names = desk.credentials.names
         self._unread = PASSED_ON - desk.reserved
+        self._carrying = frozenset({names.access, names.refresh}) - _HEEDED
         self._told = frozenset({b"via", b"origin", b"upgrade", b"expect", names.access, names.refresh})
 
     def head(self, request: Request) -> Head:
@@ -94,38 +97,48 @@ class Reception:
         return reading
 
     def remembered(self, block: Block) -> Reading | None:
-        """What was read of these fields, or of such as differ from them in nothing that we read."""
+        """What was read of these fields, or of such as differ in credentials and in what we do not read."""
         reading: Reading | None = block.reading
         if reading is None and block.base is not None:
-            reading = block.base.reading
-            if reading is None or not self._alike(block, reading):
+            known: Reading | None = block.base.reading
+            reading = None if known is None else self._alike(block, known)
+            if reading is None:
                 block.base = None  # on its own from here on
-                return None
             block.reading = reading
         return reading
 
-    def _alike(self, block: Block, reading: Reading) -> bool:
-        size = reading.fields.size
+    def _alike(self, block: Block, reading: Reading) -> Reading | None:
+        size, carries = reading.fields.size, False
         for name, before, value in block.changes:
-            if name not in self._unread:
-                return False
+            if name in self._carrying:
+                carries = True
+            elif name not in self._unread:
+                return None
             size += len(value) - len(before)
-        return size <= self._limits.header_bytes
+        if size > self._limits.header_bytes:
+            return None
+        if carries:
+            told = [h for h in block.headers if h[0] in self._carrying]
+            return reading.carrying(self._credentials.read(told))
+        return reading
 
     def _read(self, headers: Headers, fields: Fields, place: Place) -> Reading:
         told = [h for h in headers if h[0] in self._told]
         peer = self._forwarding.read(headers, place.address, place.scheme, fields.host)
         if peer.spoke_untrusted:
             self._warn()
+        loops = self._via.loops(told)
+        upgrade = any(n == b"upgrade" for n, _ in told)
+        expects = any(n == b"expect" for n, _ in told)
         return Reading(
             fields,
             self._credentials.read(told),
             peer,
             origin=origin_of(told),
             preflight=is_preflight("OPTIONS", headers),
-            loops=self._via.loops(told),
-            upgrade=any(n == b"upgrade" for n, _ in told),
-            expects=any(n == b"expect" for n, _ in told),
+            loops=loops,
+            upgrade=upgrade,
+            plain=is_small(fields, expects=expects) and not (loops or upgrade),
         )
 
     def _warn(self) -> None:
@@ -147,6 +160,8 @@ class Reception:
             passage = passages[key] = Passage(
                 rule, target, reading.peer, rule.policy, carried, origin=reading.origin
             )
+            if reading.like is not None:
+                passage.resemble(reading.like.passages.get(key))
         return passage
 
     def detour(self, reading: Reading, rule: Rule, head: Head, place: Place) -> Passage | None:

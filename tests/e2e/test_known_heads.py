@@ -4,7 +4,7 @@ import pytest
 
 from tests.e2e.engine import pieces
 from tests.e2e.raw_client import connected
-from tests.e2e.scene import scene
+from tests.e2e.scene import PATIENT, scene
 from tests.e2e.test_express_bodies import recorder
 
 EXPRESS = pytest.mark.parametrize("express", [True, False], ids=["express", "asgi"])
@@ -53,6 +53,53 @@ async def test_a_field_that_a_rule_reads_is_read_again(tmp_path, express):
         assert tokens == [[mine], [theirs], [mine], [mine], [mine]]
         assert [lines(head, b"accept") for head, _ in seen] == [[b"a"], [b"a"], [], [b"a"], [b"a"]]
         assert lines(seen[3][0], b"host") == lines(seen[3][0], b"x-forwarded-host") == [b"another.example"]
+
+
+@EXPRESS
+async def test_many_users_on_one_connection_are_kept_apart(tmp_path, express):
+    """R1, X6: what a load balancer sends; each has its own token, its own name for the API, and its own judgement."""
+    seen: list[tuple[bytes, bytes]] = []
+    upstream = {**PATIENT, "identity_headers": {"X-User": "sub"}}
+    async with scene(tmp_path, recorder(seen), server={"express": express}, upstream=upstream) as s:
+        pairs = {name: s.h.login(name) for name in ("ada", "grace", "linus")}
+        order = ["ada", "grace", "grace", "linus", "forged", "ada", "nobody", "linus"]
+        known = s.head((b"Accept", b"a/b"))
+        async with connected(s.h) as client:
+            for name in order:
+                await client.send(as_user(known, s.pair, pairs, name))
+                answer = await client.answer()
+                assert answer.status == (200 if name in pairs else 401), name
+        users = [name for name in order if name in pairs]
+        assert [lines(head, b"x-user") for head, _ in seen] == [[name.encode()] for name in users]
+        assert [lines(head, b"authorization") for head, _ in seen] == [
+            [b"Bearer " + pairs[name][0].encode()] for name in users
+        ]
+
+
+def as_user(head: bytes, own: tuple[str, str], pairs: dict[str, tuple[str, str]], name: str) -> bytes:
+    """``head`` with the pair of another one in the place of its ``own``."""
+    if name == "nobody":
+        return head.replace(b"Bearer " + own[0].encode(), b"Basic YTpi")
+    access, refresh = pairs.get(name, (own[0][:-9] + "A" * 9, own[1]))
+    return head.replace(own[0].encode(), access.encode()).replace(own[1].encode(), refresh.encode())
+
+
+@EXPRESS
+async def test_a_user_whose_token_has_expired_is_refreshed_among_others_on_one_connection(tmp_path, express):
+    """R1: the neighbours' requests on the connection stay theirs."""
+    seen: list[tuple[bytes, bytes]] = []
+    async with scene(tmp_path, recorder(seen), server={"express": express}) as s, connected(s.h) as client:
+        late = s.h.login("grace", lifetime=-60)
+        for pair, refreshed in ((s.pair, []), (late, [b"expired"]), (s.pair, [])):
+            await client.send(
+                s.head().replace(s.pair[0].encode(), pair[0].encode()).replace(s.pair[1].encode(), pair[1].encode())
+            )
+            answer = await client.answer()
+            assert answer.status == 200
+            assert [value for name, value in answer.headers if name.lower() == b"x-token-refreshed"] == refreshed
+        sent = [lines(head, b"authorization")[0] for head, _ in seen]
+        assert sent[0] == sent[2] == b"Bearer " + s.pair[0].encode()
+        assert sent[1] not in {sent[0], b"Bearer " + late[0].encode()}
 
 
 @EXPRESS
