@@ -51,8 +51,10 @@ async def line(request, tmp_path_factory):
             upstream = {"url": witness.url, "identity_headers": {"X-User": "sub"}}
             with lanes.lane("asgi" if request.param == "asgi" else "warm"):
                 async with house(tmp_path_factory.mktemp("gateway"), upstream=upstream, routes=ROUTES) as h:
-                    yield Line(request.param, h, witness)
+                    for _ in range(2):  # the first one opens the connection to the upstream
+                        assert (await h.get("/x", h.login())).status_code == 200
                     assert any(e.express for e in h.requests()) == (request.param != "asgi")
+                    yield Line(request.param, h, witness)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
