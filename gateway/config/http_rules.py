@@ -21,6 +21,10 @@ def _credential_fields(config: Config) -> dict[str, str]:
     }
 
 
+_TOLD_BY_OTHERS = ("x-forwarded-", "access-control-", "x-real-ip", "x-original-url", "x-rewrite-url")
+"""Such a field is dropped where it comes from somebody who is not trusted, and passed on where it is not."""
+
+
 def header_rules(config: Config) -> Iterator[Problem]:
     """Names of credentials and identity headers do not meet. None has an underscore, so case is all to ignore."""
     fields = _credential_fields(config)
@@ -30,6 +34,11 @@ def header_rules(config: Config) -> Iterator[Problem]:
         if other != key and (other, key) not in (("access", "access_token"), ("refresh", "refresh_token")):
             path = f"credentials.{key}"
             yield Problem(path, f"is the same header as {other}", "write another name", (f"credentials.{other}",))
+        if name.lower().startswith(_TOLD_BY_OTHERS):
+            remedy = 'write a name of its own, such as "X-Access-Token"'
+            yield Problem(
+                f"credentials.{key}", "is a field in which proxies and browsers tell other things", remedy
+            )
         if name.lower() == "authorization" and key not in ("access", "access_token"):
             yield Problem(f"credentials.{key}", "is Authorization", "write another name")
     if not config.credentials.scheme and config.credentials.access.lower() == "authorization":

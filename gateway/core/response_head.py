@@ -32,8 +32,10 @@ class ResponseHead:
         "base",
         "changes",
         "first",
+        "known",
         "lasting",
         "length",
+        "pattern",
         "persists",
         "shape",
         "size",
@@ -64,6 +66,10 @@ class ResponseHead:
         """The head that this one differs from in some values, and in nothing else."""
         self.changes: list[Change] = []
         """Those lines."""
+        self.known = False
+        """It has come more than once: the next one that is equal to it is this object."""
+        self.pattern: Pattern | None = None
+        """Of those that differ from it, and are as long as it is."""
         self._headers: Headers | None = None
 
     @property
@@ -133,12 +139,12 @@ class Pattern:
     and without a look at each line.
     """
 
-    __slots__ = ("_base", "_fixed", "_free", "places")
+    __slots__ = ("_base", "_fixed", "_free", "_places")
 
     def __init__(self, base: ResponseHead, places: set[int]) -> None:
         """Args: places: of lines whose values may differ, as far as it ``may_say`` others."""
         self._base = base
-        self.places = places
+        self._places = places
         self._fixed: list[tuple[int, bytes]] = []
         """Where each of the texts begins that are as in ``base``."""
         self._free: list[tuple[int, int, int, int, bool]] = []
@@ -154,6 +160,11 @@ class Pattern:
             at = end + 2
         self._fixed.append((begun, text[begun:]))
 
+    def with_places_of(self, head: ResponseHead) -> "Pattern":
+        """One for heads like ``head`` of the same base, too; where that would be too much, for these alone."""
+        wider = self._places.union(place for place, _ in head.changes)
+        return Pattern(self._base, wider) if len(wider) <= _FREE else pattern_of(self._base, head) or self
+
     def match(self, data: bytes) -> ResponseHead | None:
         """The head that ``data`` begins with, if it is one of these."""
         for at, text in self._fixed:
@@ -167,6 +178,7 @@ class Pattern:
         return self._base.changed(changes, self._base.size)
 
 
-def pattern_of(base: ResponseHead, places: set[int]) -> Pattern | None:
-    """Of heads that differ from ``base`` at these places; None: at too many."""
+def pattern_of(base: ResponseHead, head: ResponseHead) -> Pattern | None:
+    """Of heads that differ from ``base`` where ``head`` does; None: at too many places."""
+    places = {place for place, _ in head.changes}
     return Pattern(base, places) if len(places) <= _FREE else None

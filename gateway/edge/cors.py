@@ -34,6 +34,9 @@ class Cors(Protocol):
     def says_the_same(self, origin: bytes | None) -> bool:
         """To a request from ``origin`` ``for_answer`` adds the same, whatever the answer."""
 
+    def learns(self, origin: bytes | None) -> bool:
+        """To a request from ``origin`` ``for_answer`` has to see each answer."""
+
     def for_problem(self, upstream: str, origin: bytes | None) -> Headers:
         """The fields to add to an answer of our own in place of an upstream's."""
 
@@ -73,6 +76,10 @@ class PassedCors:
         """Nothing, to a request of no page's."""
         return origin is None
 
+    def learns(self, origin: bytes | None) -> bool:
+        """What pages are allowed."""
+        return origin is not None
+
     def for_problem(self, upstream: str, origin: bytes | None) -> Headers:
         """The allowance that the upstream gave before."""
         if origin is None:
@@ -108,6 +115,10 @@ class OwnCors:
 
     def says_the_same(self, origin: bytes | None) -> bool:  # noqa: ARG002  # the port's
         """No: it heeds the upstream's ``Vary``."""
+        return False
+
+    def learns(self, origin: bytes | None) -> bool:  # noqa: ARG002  # the port's
+        """It knows all."""
         return False
 
     def for_problem(self, upstream: str, origin: bytes | None) -> Headers:  # noqa: ARG002  # the port's

@@ -104,7 +104,7 @@ def _formed(fit: Fittings, passage: Passage, response: Response, head: ResponseH
     added = tuple(_added(fit, passage, response, head.shape))
     base = head.base
     model = head if base is None else base
-    if not model.size:
+    if base is None and not head.known:
         return _form(fit, head, added).fields
     key, answers = (model, added), passage.target.answers
     form = answers.get(key)
@@ -118,11 +118,14 @@ def _formed(fit: Fittings, passage: Passage, response: Response, head: ResponseH
 
 
 def _remember(fit: Fittings, passage: Passage, head: ResponseHead, form: AnswerForm, fields: AnswerFields) -> None:
+    """Where the answer teaches us nothing that has to be heard again. What is kept, each idle client keeps."""
     for one in (passage, passage.twin):
-        if one is not None:
+        if one is None or fit.cors.learns(one.origin):
+            continue
+        if head.known:
             one.heard, one.answer = head, fields
-            if fit.cors.says_the_same(one.origin):
-                one.model, one.form = head.base, form
+        if head.base is not None and fit.cors.says_the_same(one.origin):
+            one.model, one.form = head.base, form
 
 
 def _form(fit: Fittings, head: ResponseHead, added: tuple[Header, ...]) -> AnswerForm:

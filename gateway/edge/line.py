@@ -75,7 +75,7 @@ class ProxyLine:
             try:
                 await held.head()
             except GatewayError:
-                lost = held.stale and repeatable
+                lost, self._whole = held.stale and repeatable, False
                 if not lost:
                     raise
         if held is None or lost:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from gateway.core.cors import origin_of
 from gateway.core.credentials import Carried
-from gateway.core.forwarding import Forwarding
+from gateway.core.forwarding import FIELDS, PREFIX, Forwarding
 from gateway.core.headers import PASSED_ON, Headers, is_preflight
 from gateway.core.heads import Fields, Head, Limits, read_head
 from gateway.core.hops import Via
@@ -28,8 +28,8 @@ from gateway.edge.upstreams import Target
 from gateway.events import Emit, Noticed
 
 _NOTHING = Carried(Absent.MISSING, None)
-_HEEDED = frozenset({b"via", b"origin", b"host"})
-"""More than credentials is read of these, whatever they are said to carry."""
+_HEEDED = frozenset({b"via", b"origin", b"host", b"access-control-request-method"}) | FIELDS
+"""More than credentials is read of these, whatever they are said to carry; and of names with ``PREFIX``."""
 _PASSAGES = 4
 """Rules that are remembered with one head, each with the fields for its upstream: a client that walks through ten
 thousand keeps but a few."""
@@ -79,7 +79,7 @@ class Reception:
         self.find = desk.router.find
         names = desk.credentials.names
         self._unread = PASSED_ON - desk.reserved
-        self._carrying = frozenset({names.access, names.refresh}) - _HEEDED
+        self._carrying = frozenset(name for name in (names.access, names.refresh) if not _means_more(name))
         self._told = frozenset({b"via", b"origin", b"upgrade", b"expect", names.access, names.refresh})
 
     def head(self, request: Request) -> Head:
@@ -214,3 +214,7 @@ class Reception:
         decision = passage.decision = arrived.next(now)
         passage.decided, passage.stands = NAMES[type(decision)], arrived.stands(now)
         return decision
+
+
+def _means_more(name: bytes) -> bool:
+    return name in _HEEDED or name.startswith(PREFIX)

@@ -9,13 +9,15 @@ import re
 
 from gateway.core.bounded import Learnt
 from gateway.core.errors import UpstreamProtocolError
-from gateway.core.response_head import Pattern, ResponseHead, pattern_of
+from gateway.core.response_head import ResponseHead, pattern_of
 from gateway.core.shapes import shape_of
 from gateway.core.wire import TEXT, TOKEN
 
 _HEADS = 256
 _LONGEST_HEAD = 2048
 _LINES = 1024
+_KINDS = 8
+"""Answers of one API that differ in more than values: each further one costs a look."""
 _LONGEST_LINE = 512
 """Bytes, like the one before: what is longer is read anew each time (D6)."""
 _SECRET = re.compile(rb"cookie|token|auth|secret|session|key")
@@ -37,10 +39,8 @@ class Heads:
         self._last: tuple[bytes, ResponseHead | None] = (b"\0", None)
         self._once: tuple[bytes, ResponseHead | None] = (b"", None)
         """The last one that was new. Only what comes again is remembered: most heads never do."""
-        self._base: ResponseHead | None = None
-        """The last one that was parsed and that others may differ from in values only."""
-        self._pattern: Pattern | None = None
-        """Of those that differ from it, and are as long as it is."""
+        self._bases: list[ResponseHead] = []
+        """Those that were parsed and that others may differ from in values only: one for each kind of answer."""
 
     def look(self, data: bytes) -> ResponseHead | bytes:
         """What ``data`` begins with: a known head, or all the bytes of one; empty: of none."""
@@ -50,18 +50,26 @@ class Heads:
         start, head = self._once
         if head is not None and data.startswith(start):
             return self._again(start, head)
-        if self._pattern is not None:
-            head = self._pattern.match(data)
+        for place, base in enumerate(self._bases):
+            head = None if base.pattern is None else base.pattern.match(data)
             if head is not None:
+                self._advance(place)
                 self._once = data[: head.size], head
                 return head
         return self._search(data)
 
     def _again(self, start: bytes, head: ResponseHead) -> ResponseHead:
         """What came once has come again: it is remembered."""
+        head.known = True
         self._heads.learn(start, head)
         self._last = start, head
         return head
+
+    def _advance(self, place: int) -> None:
+        """What comes often is tried early."""
+        if place:
+            bases = self._bases
+            bases[place - 1], bases[place] = bases[place], bases[place - 1]
 
     def _search(self, data: bytes) -> ResponseHead | bytes:
         end = data.find(b"\r\n\r\n", 0, _LONGEST_HEAD) + 4
@@ -76,29 +84,22 @@ class Heads:
 
     def _varied(self, start: bytes) -> ResponseHead | None:
         """A head that differs from a parsed one in nothing but values that mean nothing to the parser."""
-        base = self._base
-        if base is None:
-            return None
-        head = base.varied(start)
-        if head is not None:
-            self._once = start, head
-            if len(start) == base.size:
-                self._widen(base, head)
-        return head
-
-    def _widen(self, base: ResponseHead, head: ResponseHead) -> None:
-        """Heads like this one are to be found by the pattern, and as many of the earlier ones as it can take."""
-        places = {place for place, _ in head.changes}
-        if self._pattern is not None:
-            places |= self._pattern.places
-        self._pattern = pattern_of(base, places) or pattern_of(base, {place for place, _ in head.changes})
+        for base in self._bases:
+            head = base.varied(start)
+            if head is not None:
+                self._once = start, head
+                if len(start) == base.size:
+                    known = base.pattern
+                    base.pattern = pattern_of(base, head) if known is None else known.with_places_of(head)
+                return head
+        return None
 
     def learn(self, data: bytes, head: ResponseHead) -> None:
         """``data`` was read as ``head``, if that means the same whatever came before and was asked for."""
         framed = head.length is not None or head.status in BODILESS
         if head.lasting and framed and b"proxy-connection" not in head.shape.at:  # which counts for GET, not HEAD
             head.first, head.size = data[: data.find(b"\r\n")], len(data)
-            self._base, self._pattern = head, None
+            self._bases = [head, *self._bases[: _KINDS - 1]]
             self._once = data, head
 
     def read(self, status: int, text: bytes) -> ResponseHead:

@@ -107,6 +107,12 @@ HTTP = [
     ),
     ('[credentials]\nrefreshed = "X-Refresh-Token"', "credentials.refreshed", "is the same header as refresh"),
     (
+        '[credentials]\nrefresh = "X-Forwarded-Refresh-Token"',
+        "credentials.refresh",
+        "proxies and browsers tell other",
+    ),
+    ('[credentials]\naccess = "Access-Control-Request-Method"', "credentials.access", "proxies and browsers tell"),
+    (
         '[upstream]\nidentity_headers = { "x-refresh-TOKEN" = "sub" }',
         "upstream.identity_headers",
         "carries credentials",

@@ -122,6 +122,26 @@ def test_an_allowance_is_learnt_from_remembered_answers_too():
     assert len(target.answers) == 1
 
 
+def test_the_last_word_on_an_allowance_counts():
+    """C3: also where the answer is one that came before."""
+    fit, target = fittings(own_cors=False), Target(name="", send=None, begin=None, filter=None)
+    lines = b"Date: now", b"Content-Length: 3", b"Access-Control-Allow-Origin: " + APP
+    without, allowed = answered(*lines), answered(*lines, b"Access-Control-Allow-Credentials: true")
+    one, other = asked(target, APP), asked(target, APP)
+    answer_lines(fit, one, allowed)
+    answer_lines(fit, other, without)
+    answer_lines(fit, one, allowed)
+    assert (b"access-control-allow-credentials", b"true") in fit.cors.for_problem("", APP)
+
+
+def test_an_idle_client_keeps_nothing_of_an_answer_that_came_once():
+    """D6: each connection has its passages."""
+    fit, ask = fittings(own_cors=False), asked(Target(name="", send=None, begin=None, filter=None))
+    answer_lines(fit, ask, answered(b"Date: now", b"Content-Length: 9", b"X-Kind: of its own", times=1))
+    assert (ask.heard, ask.answer, ask.model, ask.form) == (None,) * 4
+    assert not ask.target.answers
+
+
 def test_many_heads_fill_no_memory():
     """D6."""
     fit, target = fittings(own_cors=False), Target(name="", send=None, begin=None, filter=None)

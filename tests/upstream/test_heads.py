@@ -246,6 +246,35 @@ async def test_a_known_head_is_the_same_object_and_its_body_another():
         assert heads[2].headers == [(b"ETag", b"y"), (b"Content-Length", b"2")]
 
 
+def test_answers_of_several_kinds_are_known_side_by_side():
+    """An API with more than one address: none of its kinds of answer is parsed again because of another."""
+    heads = Heads()
+    kinds = [
+        b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * n + b"ETag: %03d\r\nContent-Length: 2\r\n\r\n" for n in range(8)
+    ]
+    for data in [kind % 0 for kind in kinds]:
+        start = heads.look(data)
+        head = heads.read(200, start[:-4])
+        heads.learn(start, head)
+    for number in range(1, 20):
+        for kind in kinds:
+            head = heads.look(kind % number)
+            assert head.base is not None
+            assert head.headers[-2] == (b"ETag", b"%03d" % number)
+    assert len({id(base) for base in heads._bases}) == len(kinds)
+
+
+def test_more_kinds_than_are_remembered_are_parsed():
+    """D6."""
+    heads = Heads()
+    for n in range(100):
+        data = b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * n + b"ETag: 1\r\nContent-Length: 2\r\n\r\n"
+        start = heads.look(data)
+        assert start == data
+        heads.learn(start, heads.read(200, start[:-4]))
+    assert len(heads._bases) == 8
+
+
 @pytest.mark.parametrize(
     "answer",
     [
