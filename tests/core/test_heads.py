@@ -166,3 +166,9 @@ def test_fields_that_are_known_are_not_read_again():
     known = read_head("POST", b"/x?y", "1.1", headers, limits, fields=fields)
     assert vars_of(known) == vars_of(read_head("POST", b"/x?y", "1.1", headers, limits))
     assert known.fields is fields
+
+
+def test_the_same_head_with_other_headers():
+    head = read_head("GET", b"/x?y", "1.1", [(b"host", b"a")], Limits())
+    other = head.with_headers([(b"host", b"b")])
+    assert vars_of(other) == vars_of(head) | {"headers": [(b"host", b"b")]}
