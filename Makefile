@@ -2,7 +2,7 @@
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run demo test test-compiled soak lint types wheel bench bench-quick format docs lock clean
+.PHONY: help run demo test test-compiled soak lint types wheel bench bench-quick simulate format docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
@@ -50,6 +50,9 @@ bench-quick: dist/ready ## the short form (under 2 min); writes nothing that is 
 	@tools/bench
 	@.venv-bench/bin/python -m bench --quick
 
+simulate: .venv/ready ## fleets of up to 200 replicas and 100,000 users, in virtual time (5 min); writes docs/scaling.md
+	@$(BIN)/python -m simulation --write
+
 format: .venv/ready ## apply the style
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
@@ -58,15 +61,16 @@ docs: .venv/ready ## write what is generated, from the configuration's models an
 	@$(BIN)/gateway schema --markdown > docs/configuration.md
 	@$(BIN)/gateway schema > gateway.schema.json
 	@[ ! -e docs/performance.json ] || $(BIN)/python -m bench --page
+	@[ ! -e docs/scaling.json ] || $(BIN)/python -m simulation --page
 
 lock: .venv/ready ## choose new versions; the lock files hold names, versions and hashes only
 	@$(BIN)/python -m pip install -q uv
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --upgrade \
-		--python-version 3.11 pyproject.toml -o requirements.txt
+		--python-version 3.11 pyproject.toml --extra redis -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --upgrade \
-		--python-version 3.11 pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+		--python-version 3.11 pyproject.toml --extra redis --group dev -c requirements.txt -o requirements-dev.txt
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --upgrade \
-		--python-version 3.11 pyproject.toml --group bench -c requirements.txt -o requirements-bench.txt
+		--python-version 3.11 pyproject.toml --extra redis --group bench -c requirements.txt -o requirements-bench.txt
 
 clean: ## forget what was installed and cached
 	@rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist *.egg-info

@@ -32,6 +32,7 @@ UNCOMPILED = {
     "core/grants": "refreshes only",
     "core/jws": "new tokens only",
     "core/keys": "refreshes only",
+    "core/records": "refreshes only",
     "core/secret": "what keeps secrets out of logs runs as it is read",
     "core/strict_json": "refreshes only",
     "core/token_requests": "refreshes only",

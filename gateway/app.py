@@ -1,6 +1,5 @@
 """The composition root: a ``Config`` in, a running application out. The only file that knows every other."""
 
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -35,10 +34,14 @@ from gateway.edge.upstreams import Target
 from gateway.events import Emit, Events, Noticed
 from gateway.judge import Judge
 from gateway.refresher import Refresher
+from gateway.store.local import LocalStore
 from gateway.store.memory import MemoryStore
+from gateway.store.shared import SharedStore
 from gateway.tally import Tally
 from gateway.upstream import FreshConnections, Upstream
 from gateway.websocket import Tunnels
+
+Kept = MemoryStore | SharedStore | LocalStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Gateway:
 
     application: Application
     refresher: Refresher
-    store: MemoryStore
+    store: Kept
     upstreams: dict[str, Upstream]
     tunnels: Tunnels
     tally: Tally
@@ -67,8 +70,9 @@ def build(config: Config, tell: Emit, *, verbose: bool = True) -> Gateway:
     verifier = Verifier(keys, settings.verification(config))
     judge = Judge(verifier, settings.windows(config), settings.audiences(config))
     client = _auth_client(config, TokenTransport(FreshConnections(tls)), discovery, emit)
-    store = MemoryStore(config.store.max_entries, time.monotonic)
-    refresher = Refresher(client, judge, store, settings.refreshing(config), emit=emit)
+    refreshing = settings.refreshing(config)
+    store = _store(config, refreshing.confirmation, emit)
+    refresher = Refresher(client, judge, store, refreshing, emit=emit)
     upstreams = {
         name: Upstream(settings.upstream(configured, settings.lanes(config, name)))
         for name, configured in settings.upstreams(config).items()
@@ -111,6 +115,7 @@ def build(config: Config, tell: Emit, *, verbose: bool = True) -> Gateway:
 
     async def stop() -> None:
         await refresher.close()
+        await store.close()
         for upstream in upstreams.values():
             await upstream.close()
         if isinstance(keys, JwksKeys):
@@ -121,6 +126,15 @@ def build(config: Config, tell: Emit, *, verbose: bool = True) -> Gateway:
     own = endpoints(problems, fittings.cors, emit)
     application = Application(proxy, express, own, prefix, start=start, stop=stop, emit=emit)
     return Gateway(application, refresher, store, upstreams, tunnels, tally)
+
+
+def _store(config: Config, settling: float, emit: Emit) -> Kept:
+    kind = config.store.url.kind
+    if kind == "memory":
+        return MemoryStore(config.store.max_entries, time.monotonic)
+    from gateway.store.opening import open_store  # noqa: PLC0415  # it needs redis-py, an extra
+
+    return open_store(settings.shared_store(config, kind, settling=settling), emit)
 
 
 def _discovery(config: Config, sender: Sender, emit: Emit) -> Discovery | None:
@@ -168,7 +182,7 @@ def _fittings(
         refresher=refresher,
         problems=problems,
         cors=_cors(config, names),
-        via=Via(config.server.via or f"evergreen-{secrets.token_hex(4)}"),
+        via=Via(config.server.via or settings.new_name()),
         response_filter=ResponseFilter(names, own_cors=config.cors is not None),
         vary=b", ".join((names.access, names.refresh)),
         timeout=config.auth_server.timeout,

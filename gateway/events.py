@@ -77,6 +77,17 @@ class Noticed:
     request_id: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFailed:
+    """The store did not do one thing that it was asked for. Counted, and told at ``debug``: that the store is away,
+    or back, is a ``Noticed`` of its own.
+    """
+
+    operation: str
+    reason: str
+    """``timeout``, or the class of the error."""
+
+
 class Repeated:
     """What happens thousands of times a second is told once, and then once for each ``every`` seconds (B27)."""
 
@@ -97,7 +108,7 @@ class Repeated:
         return Noticed(what=self._what, detail=self._detail if times == 1 else f"{self._detail} ({times} times)")
 
 
-Event = RequestEnded | RefreshEnded | Noticed
+Event = RequestEnded | RefreshEnded | Noticed | StoreFailed
 Emit = Callable[[Event], None]
 
 
@@ -121,6 +132,9 @@ class Counts(Protocol):
 
     def notice(self, what: str) -> None:
         """Something was told to the operator."""
+
+    def store_error(self, operation: str, reason: str) -> None:
+        """The store did not do what it was asked for."""
 
 
 class Events:
@@ -146,6 +160,8 @@ class Events:
                 self._counts.refresh(event.outcome, event.duration)
             case Noticed():
                 self._counts.notice(event.what)
+            case StoreFailed():
+                self._counts.store_error(event.operation, event.reason)
         self._tell(event)
 
 

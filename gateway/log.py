@@ -15,26 +15,30 @@ from json.encoder import encode_basestring_ascii as _quoted
 
 import structlog
 
-from gateway.events import Emit, Event, Noticed, RefreshEnded, RequestEnded, is_plain, place
-from gateway.writing import LineWriter
+from gateway.events import Emit, Event, Noticed, RefreshEnded, RequestEnded, StoreFailed, is_plain, place
+from gateway.writing import LineWriter, Turns
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error"}
-_FACTS = {event: tuple(field.name for field in fields(event)) for event in (RequestEnded, RefreshEnded, Noticed)}
+_FACTS = {
+    event: tuple(field.name for field in fields(event))
+    for event in (RequestEnded, RefreshEnded, Noticed, StoreFailed)
+}
 _encode = json.JSONEncoder().encode
 
 
-def configure(level: str, form: str) -> "Log":
+def configure(level: str, form: str, turns: Turns | None = None) -> "Log":
     """The log of this process, on standard error; what libraries say through ``logging`` goes there too.
 
     Args:
         level: ``debug``, ``info``, ``warning`` or ``error``.
         form: ``json``, ``console``, or ``auto``: console in a terminal, JSON elsewhere.
+        turns: with other processes that write there.
     """
     stream = sys.__stderr__  # None: the process was started without one
     console = form == "console" or (form == "auto" and stream is not None and stream.isatty())
     descriptor = os.open(os.devnull, os.O_WRONLY) if stream is None else stream.fileno()
-    told = Log(descriptor, level, console=console)
+    told = Log(descriptor, level, console=console, turns=turns)
     for name in ("httpx", "httpcore", "hpack"):
         logging.getLogger(name).setLevel(logging.WARNING)
     _hear_libraries(told)
@@ -44,12 +48,12 @@ def configure(level: str, form: str) -> "Log":
 class Log:
     """Writes events, each at the level that its outcome deserves. An ``Emit``."""
 
-    def __init__(self, descriptor: int, level: str, *, console: bool) -> None:
-        """Args: descriptor: is written to, and never closed; console: for people, else JSON."""
+    def __init__(self, descriptor: int, level: str, *, console: bool, turns: Turns | None = None) -> None:
+        """Args: descriptor: is written to, and never closed; console: for people, else JSON; turns: with others."""
         self._least = _LEVELS[level]
         self._clock = _Clock()
         self._console = console
-        self._out = LineWriter(descriptor, self._lost)
+        self._out = LineWriter(descriptor, self._lost, turns)
 
     def __call__(self, event: Event) -> None:
         """Write it, if it is severe enough."""
@@ -154,6 +158,8 @@ def _heading(event: Event) -> tuple[int, str]:
             return (logging.INFO if event.outcome == "granted" else logging.WARNING), "refresh"
         case Noticed():
             return (logging.ERROR if event.alarm else logging.WARNING), "notice"
+        case StoreFailed():
+            return logging.DEBUG, "store"
 
 
 def _weight(event: RequestEnded) -> int:

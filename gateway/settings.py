@@ -4,10 +4,12 @@ import secrets
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 from gateway.auth_server.verification import VerificationPolicy
 from gateway.config import Config
 from gateway.config.model import Route
+from gateway.config.store import Store
 from gateway.config.upstream import Upstream as UpstreamConfig
 from gateway.core.claims import ClaimsPolicy
 from gateway.core.headers import TokenNames
@@ -19,8 +21,11 @@ from gateway.core.token_requests import CustomSpec, RefreshSpec, StandardSpec
 from gateway.core.tokens import Windows
 from gateway.edge.listener import LINGER, ListenerSettings
 from gateway.refresher import RefreshSettings
+from gateway.store.settings import SharedSettings
 from gateway.upstream import UpstreamSettings
 from gateway.websocket import TunnelSettings
+
+SharedKind = Literal["server", "sentinel", "cluster"]
 
 
 def path(path: object) -> str | None:
@@ -82,6 +87,17 @@ def refresh_spec(config: Config) -> RefreshSpec:
     )
 
 
+def new_name() -> str:
+    """What a gateway without a configured name calls itself in ``Via``."""
+    return f"evergreen-{secrets.token_hex(4)}"
+
+
+def named(config: Config) -> Config:
+    """The same with such a name, where it has none: all its workers bear it, or a loop would be found later."""
+    server = config.server
+    return config.model_copy(update={"server": server.model_copy(update={"via": server.via or new_name()})})
+
+
 def auth_server_tls(config: Config) -> ssl.SSLContext:
     """How the authorization server is known to be itself (R15)."""
     return _tls(config.auth_server.ca_file)
@@ -99,13 +115,13 @@ def windows(config: Config) -> Windows:
 
 
 def refreshing(config: Config) -> RefreshSettings:
-    """The clocks and bounds of the refresher. The key that names records is new in each process."""
-    server, refresh = config.auth_server, config.refresh
+    """The clocks and bounds of the refresher. Where no key names records, a process makes its own."""
+    server, refresh, named = config.auth_server, config.refresh, config.store.index_key
     return RefreshSettings(
         issuer=server.issuer or config.access_token.issuer or "",
         client_id=server.client_id or "",
         scope=server.scope,
-        index_key=secrets.token_bytes(32),
+        index_key=secrets.token_bytes(32) if named is None else named.octets(),
         timeout=server.timeout,
         late_answer=server.late_answer,
         grace=refresh.grace,
@@ -118,6 +134,34 @@ def refreshing(config: Config) -> RefreshSettings:
         unknown_burst=refresh.unknown_burst,
         unknown_per_second=refresh.unknown_per_second,
     )
+
+
+def shared_store(config: Config, kind: SharedKind, *, settling: float) -> SharedSettings:
+    """The store of a fleet. ``settling``: seconds in which whoever holds a lease renews it for certain."""
+    store, url, named = config.store, config.store.url, config.store.index_key
+    return SharedSettings(
+        kind=kind,
+        addresses=url.addresses,
+        service=url.service,
+        database=url.database,
+        username=url.username,
+        password=config.store_password,
+        sentinel_password=store.sentinel_password,
+        tls=_store_tls(store) if url.tls else None,
+        max_connections=store.max_connections,
+        keys=[key.octets() for key in store.keys],
+        index_key=secrets.token_bytes(32) if named is None else named.octets(),
+        settling=settling,
+        on_failure=store.on_failure,
+        max_entries=store.max_entries,
+    )
+
+
+def _store_tls(store: Store) -> ssl.SSLContext:
+    tls = ssl.create_default_context(cafile=path(store.ca_file))
+    if store.cert_file is not None and store.key_file is not None:
+        tls.load_cert_chain(store.cert_file, store.key_file)
+    return tls
 
 
 def token_names(config: Config) -> TokenNames:

@@ -88,6 +88,7 @@ class Tally:
         """The last one: the next is often the same, and to look it up would cost as much as to count."""
         self._refreshes: defaultdict[str, Series] = defaultdict(Series)
         self._notices: defaultdict[str, int] = defaultdict(int)
+        self._store_errors: defaultdict[tuple[str, ...], int] = defaultdict(int)
 
     def request(self, route: str, decision: str, status: int, seconds: float, express: bool) -> None:  # noqa: FBT001  # by position: it is on every request's way
         """A request has ended after ``seconds``. ``status`` 0: its client left before an answer began."""
@@ -108,6 +109,10 @@ class Tally:
         """The operator was told something."""
         self._notices[what] += 1
 
+    def store_error(self, operation: str, reason: str) -> None:
+        """The store did not do what it was asked for."""
+        self._store_errors[operation, reason] += 1
+
     def snapshot(self) -> tuple[Counter | Histogram, ...]:
         """Every family as it stands now; nothing in it changes any more."""
         return (
@@ -124,6 +129,12 @@ class Tally:
                 "Warnings and alarms in the log",
                 ("what",),
                 {(what,): times for what, times in self._notices.items()},
+            ),
+            Counter(
+                "gateway_store_errors",
+                "Operations that the store did not do, or not in time",
+                ("operation", "reason"),
+                dict(self._store_errors),
             ),
         )
 

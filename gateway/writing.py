@@ -4,11 +4,16 @@ What is urgent is written at once, with all that stands before it; the rest is w
 written as the descriptor has said to have room for. It is not made non-blocking, because other processes may share
 it, a shell for one. What it has no room for waits in a bounded buffer. Beyond the bound, and where writing fails,
 lines are lost: they are counted, and the number is written once that works again. Nothing here raises.
+
+Processes that write to the same descriptor take turns (``Turns``): else lines that a pipe does not take in one
+piece would be torn apart, and where one of them has found room, another would wait.
 """
 
 import asyncio
+import fcntl
 import os
 import select
+import tempfile
 import threading
 import time
 from collections import deque
@@ -26,13 +31,45 @@ MOST_URGENT = 16 * MOST
 """The same for an urgent line."""
 LAST_PATIENCE = 1.0
 """Seconds that ``close`` waits for room."""
+_SHORTLY = 0.001
+"""Seconds between two tries to get a turn, at the end."""
+
+
+class Turns:
+    """Whose turn it is to write, among processes that are forked once this is made. One that dies gives it back."""
+
+    def __init__(self) -> None:
+        self._descriptor = _nameless_file()
+
+    def take(self) -> bool:
+        """Take the turn, or keep it. False: it is another process's."""
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def give(self) -> None:
+        """Give it back."""
+        fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+
+def _nameless_file() -> int:
+    """In memory, where the system can: a container may have no place to write to."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("turns")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 class LineWriter:
     """Lines to one descriptor, in their order. Threads and finalizers may use it too."""
 
-    def __init__(self, descriptor: int, lost: Callable[[int], bytes]) -> None:
-        """Args: lost: makes the line that says how many were lost."""
+    def __init__(self, descriptor: int, lost: Callable[[int], bytes], turns: Turns | None = None) -> None:
+        """Args: lost: makes the line that says how many were lost; turns: with other processes."""
+        self._turns = turns
+        self._torn = False
+        """A line is written in part: nobody else may write before its rest."""
         self._descriptor = descriptor
         self._room = select.poll()
         self._room.register(descriptor, select.POLLOUT)
@@ -92,14 +129,28 @@ class LineWriter:
         again = True
         while again and self._at_work.acquire(timeout=patience):  # else who is at work takes this along
             try:
-                done = self._drain(time.monotonic() + patience)
-                if done:
-                    self._tell_of_loss()
+                done = self._in_turn(time.monotonic() + patience)
             finally:
                 self._at_work.release()
             again = done and bool(self._waiting)  # another thread came when the last look was over
         if self._size and not self._timer_due:
             self._set_timer(time.monotonic(), RETRY)
+
+    def _in_turn(self, deadline: float) -> bool:
+        """False: something is left, or was lost."""
+        turns = self._turns
+        while turns is not None and not turns.take():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_SHORTLY)
+        try:
+            done = self._drain(deadline)
+            if done:
+                self._tell_of_loss()
+        finally:
+            if turns is not None and not self._torn:
+                turns.give()
+        return done
 
     def _drain(self, deadline: float) -> bool:
         """False: something is left, or was lost."""
@@ -114,6 +165,7 @@ class LineWriter:
                 self._lose_everything()
                 return False
             self._begun = self._begun[written:]
+            self._torn = bool(self._begun)
             self._size -= written
         self._size = sum(map(len, self._waiting))  # threads may have confused it
         return True
@@ -139,6 +191,7 @@ class LineWriter:
         self._lost += self._begun.count(b"\n") + len(self._waiting)
         self._waiting.clear()
         self._begun = b""
+        self._torn = False
         self._size = 0
 
     def _tell_of_loss(self) -> None:

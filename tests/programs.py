@@ -1,4 +1,4 @@
-"""Programs of the system that some tests need: nginx, a browser."""
+"""Programs of the system that some tests need: nginx, Redis, a browser."""
 
 import os
 import shutil

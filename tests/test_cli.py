@@ -66,6 +66,7 @@ def test_check_says_what_a_file_would_do(file):
         "expired       refresh; 401 of the API: invalid_token",
         "client sends  Authorization: Bearer and X-Refresh-Token",
         "client gets   X-Access-Token, X-Refresh-Token, X-Access-Token-Expires-At, X-Token-Refreshed",
+        "store         memory://; 1 worker",
         "limits        as many clients as descriptors allow; 10 s for a head, 30 s without progress of a body",
         "open streams  keep when their token expires",
         "CORS          what the API answers",

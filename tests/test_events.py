@@ -1,7 +1,17 @@
 import pytest
 
 from gateway.core import strict_json
-from gateway.events import Events, Noticed, RefreshEnded, Repeated, RequestEnded, fault, is_plain, place
+from gateway.events import (
+    Events,
+    Noticed,
+    RefreshEnded,
+    Repeated,
+    RequestEnded,
+    StoreFailed,
+    fault,
+    is_plain,
+    place,
+)
 
 
 def failing(work):
@@ -68,6 +78,9 @@ class Counted(list):
     def notice(self, *facts):
         self.append(("notice", *facts))
 
+    def store_error(self, *facts):
+        self.append(("store_error", *facts))
+
 
 @pytest.mark.parametrize(
     ("event", "facts"),
@@ -76,6 +89,7 @@ class Counted(list):
         (ended(express=True), ("request", "/*", "forward", 200, 0.0, True)),
         (RefreshEnded(outcome="denied", duration=2.0), ("refresh", "denied", 2.0)),
         (Noticed(what="x", detail="y"), ("notice", "x")),
+        (StoreFailed(operation="renew", reason="timeout"), ("store_error", "renew", "timeout")),
     ],
 )
 def test_every_event_is_counted_and_told(event, facts):

@@ -16,9 +16,12 @@ BESIDES_CORE = {
     "auth_server": {"gateway.descriptors", "gateway.events"},
     "edge": {"gateway.deadline", "gateway.duplex", "gateway.events", "gateway.exchange"},
     "refresher": {"gateway.events"},
+    "serving.py": {"gateway.accepting", "gateway.events", "gateway.runtime", "gateway.workers"},
+    "store": {"gateway.events"},
     "log.py": {"gateway.events", "gateway.writing"},
     "upstream": {"gateway.deadline", "gateway.descriptors", "gateway.duplex"},
     "websocket": {"gateway.duplex"},
+    "workers": {"gateway.events"},
 }
 """What of ours a folder or a file of its own may import, besides ``gateway.core`` and itself."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway import log
 from gateway.core.secret import Secret
-from gateway.events import Event, Noticed, RefreshEnded, RequestEnded
+from gateway.events import Event, Noticed, RefreshEnded, RequestEnded, StoreFailed
 
 CANARY = "canary-of-a-token"
 
@@ -54,6 +54,7 @@ EVENTS = [
     (RefreshEnded(outcome="unavailable", ambiguous=True), "warning", "refresh"),
     (Noticed(what="scope_widened"), "warning", "notice"),
     (Noticed(what="subject_mismatch", detail="the grant is revoked", alarm=True), "error", "notice"),
+    (StoreFailed(operation="renew", reason="timeout"), "debug", "store"),
 ]
 
 

@@ -90,17 +90,30 @@ def test_refreshes_have_durations_by_outcome_and_notices_a_count():
     assert family(tally, "gateway_notices").samples == {("library",): 1}
 
 
+def test_what_the_store_did_not_do_is_counted():
+    """B18, B20"""
+    tally = Tally()
+    tally.store_error("renew", "timeout")
+    tally.store_error("renew", "timeout")
+    tally.store_error("put_family", "OutOfMemoryError")
+    errors = family(tally, "gateway_store_errors")
+    assert errors.labels == ("operation", "reason")
+    assert errors.samples == {("renew", "timeout"): 2, ("put_family", "OutOfMemoryError"): 1}
+
+
 def test_a_snapshot_stands_still():
     """A scrape may take its time."""
     tally = Tally()
     tally.request("/", "forward", 200, 0.1, False)
     tally.refresh("granted", 0.1)
     tally.notice("x")
+    tally.store_error("get", "timeout")
     before = tally.snapshot()
     told = repr(before)
     tally.request("/", "forward", 200, 0.1, False)
     tally.refresh("granted", 0.1)
     tally.notice("x")
+    tally.store_error("get", "timeout")
     assert repr(before) == told
     assert tally.snapshot() != before
 

@@ -4,11 +4,14 @@ import asyncio
 import fcntl
 import os
 import select
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from gateway.writing import BATCH, DELAY, MOST, MOST_URGENT, LineWriter
+from gateway.writing import BATCH, DELAY, MOST, MOST_URGENT, LineWriter, Turns
 
 
 def lost_line(lines: int) -> bytes:
@@ -257,3 +260,59 @@ async def test_many_threads_lose_no_line(pipe):
     pipe.lines.close()
     got = pipe.read().decode().splitlines()
     assert sorted(got) == sorted(f"{name} {n}" for name in range(4) for n in range(200))
+
+
+_FORKED = """
+import os, sys
+from gateway.writing import LineWriter, Turns
+turns = Turns()
+for name in "abc":
+    if os.fork() == 0:
+        lines = LineWriter(1, lambda n: b"lost\\n", turns)
+        for size in range(1, 40):
+            lines.write(name.encode() * size * 1000 + b"\\n", urgent=True)
+            lines.close()
+        os._exit(0)
+for _ in "abc":
+    os.wait()
+"""
+
+
+def test_processes_that_take_turns_tear_no_line_apart():
+    """Lines that are longer than a pipe takes in one piece (PIPE_BUF)."""
+    words = [sys.executable, "-W", "error", "-c", _FORKED]
+    done = subprocess.run(words, cwd=Path(__file__).parent.parent, capture_output=True, timeout=60, check=True)
+    lines = done.stdout.splitlines()
+    expected = [name * size * 1000 for name in (b"a", b"b", b"c") for size in range(1, 40)]
+    assert sorted(lines) == sorted(expected)
+
+
+_DEAD = """
+import os, signal
+from gateway.writing import LineWriter, Turns
+turns = Turns()
+reading, writing = os.pipe()
+if os.fork() == 0:
+    lines = LineWriter(writing, lambda n: b"lost\\n", turns)
+    lines.write(b"x" * 100_000 + b"\\n", urgent=True)
+    assert lines._torn
+    os.kill(os.getpid(), signal.SIGKILL)
+os.wait()
+os.read(reading, 1 << 20)
+lines = LineWriter(writing, lambda n: b"lost\\n", turns)
+lines.write(b"hello\\n", urgent=True)
+assert os.read(reading, 1 << 20).endswith(b"hello\\n")
+"""
+
+
+def test_a_process_that_dies_in_the_middle_of_a_line_leaves_its_turn_to_the_others():
+    words = [sys.executable, "-W", "error", "-c", _DEAD]
+    subprocess.run(words, cwd=Path(__file__).parent.parent, timeout=60, check=True)
+
+
+def test_where_there_is_no_memory_file_turns_are_taken_in_an_unnamed_one(monkeypatch):
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    turns = Turns()
+    assert turns.take()
+    turns.give()
+    os.close(turns._descriptor)

@@ -158,11 +158,13 @@ class AuthServer(Issuer):
         with self.records.presenting(refresh_token_of(name, request)):
             if fault is not None and fault.twist is None:
                 await fault_answers.perform(fault, exchange, processed)
-                return
-            answer = processed()
-            if fault is not None:
-                fault.arrived.set()
-            await fault_answers.send(exchange, answer)
+            else:
+                answer = processed()
+                if fault is not None:
+                    fault.arrived.set()
+                await fault_answers.send(exchange, answer)
+            if record is not None:
+                record.answered = True
 
     def _record(self, name: str, request: Received, fault: Fault | None) -> TokenRequest | None:
         if name not in {"token", "access_refresh", "refresh"}:

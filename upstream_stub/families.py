@@ -54,7 +54,11 @@ class Families:
 
     def find(self, token: str) -> RefreshToken | None:
         """What is known of a refresh token; None: it was never ours."""
-        return self._tokens.get(token_id(token))
+        return self.find_id(token_id(token))
+
+    def find_id(self, name: str | None) -> RefreshToken | None:
+        """The same by its id (see ``token_id``)."""
+        return None if name is None else self._tokens.get(name)
 
     def family(self, family_id: str) -> Family | None:
         """The family of an access token's ``sid``."""

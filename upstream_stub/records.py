@@ -35,6 +35,8 @@ class TokenRequest:
     """The kind of the fault that it met."""
     outcome: str | None = None
     """``granted`` or the OAuth error (a code, at the endpoints that are not RFC 6749); None: not processed."""
+    answered: bool = False
+    """What it got, a fault's answer included, was sent before its client left."""
     time: float = field(default_factory=time.monotonic)
     """Seconds by the monotonic clock."""
 

@@ -68,8 +68,14 @@ class AuthServerClient:
         self._revocation_endpoint = revocation_endpoint
         self._wall_clock = wall_clock
 
-    async def redeem(self, refresh_token: Secret, access_token: Secret | None) -> Answer:
-        """One presentation of ``refresh_token``. Raises nothing but ``CancelledError``."""
+    async def redeem(
+        self, refresh_token: Secret, access_token: Secret | None, *, since: float | None = None
+    ) -> Answer:
+        """One presentation of ``refresh_token``. Raises nothing but ``CancelledError``.
+
+        ``since``: when it was announced, by the event loop's clock; None: now. ``late_answer`` counts from there,
+        and in its second half nothing is sent any more: others may present the token at its end.
+        """
         if not presentable(refresh_token):
             return Denied("malformed_token")
         url = await self._token_endpoint() if self._token_endpoint is not None else None
@@ -80,7 +86,7 @@ class AuthServerClient:
         except ValueError as error:
             self._emit(Noticed(what="unsendable_request", detail=str(error), alarm=True))
             return Misconfigured("unsendable_request")
-        return await self._flight(request)
+        return await self._flight(request, since)
 
     async def revoke(self, token: Secret) -> None:
         """RFC 7009, best effort: never raises, says so when it failed."""
@@ -101,15 +107,16 @@ class AuthServerClient:
     def _not_revoked(self, why: str) -> None:
         self._emit(Noticed(what="grant_not_revoked", detail=why))
 
-    async def _flight(self, request: TokenRequest) -> Answer:
+    async def _flight(self, request: TokenRequest, since: float | None) -> Answer:
         """Presents once; after an ambiguous end once more, if and while the server allows for it (B2b).
 
         The grace is counted from before the first byte left, so from no later than the server counts it.
         """
         now = asyncio.get_running_loop().time
-        started = now()
+        started = now() if since is None else since
         deadline = started + self._settings.late_answer
-        first = await self._present(request, send_by=deadline, deadline=deadline)
+        send_by = started + self._settings.late_answer / 2
+        first = await self._present(request, send_by=send_by, deadline=deadline)
         if not isinstance(first, Unavailable) or not first.ambiguous:
             return first
         send_by = min(started + self._settings.rotation_grace, deadline)

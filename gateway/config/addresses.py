@@ -77,7 +77,7 @@ class Url:
         return "Url(…)"
 
 
-def _host(text: str) -> str | None:
+def plain_host(text: str) -> str | None:
     """A host name or address in lower case and without brackets, or None where it is neither."""
     bracketed = text.startswith("[") and text.endswith("]")
     try:
@@ -92,7 +92,7 @@ def listen(value: object) -> Listen:
     """``127.0.0.1:8080``, ``[::1]:8080`` or ``name:8080``."""
     remedy = 'write "127.0.0.1:8080" (this machine), "0.0.0.0:8080" or "[::]:8080" (every interface)'
     name, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    host = _host(name)
+    host = plain_host(name)
     if not colon or host is None or not re.fullmatch(r"[0-9]{1,5}", port):
         raise bad("is not host:port", remedy)
     if int(port) > _MAX_PORT:
@@ -113,7 +113,7 @@ def _split(value: object) -> tuple[SplitResult, str, int]:
         raise bad("has a user name or password", "take them out: the URL must hold no credentials")
     if parts.scheme not in _PORTS:
         raise bad("is not an http or https URL", remedy)
-    host = _host(parts.netloc[: -len(str(port)) - 1] if port is not None else parts.netloc.removesuffix(":"))
+    host = plain_host(parts.netloc[: -len(str(port)) - 1] if port is not None else parts.netloc.removesuffix(":"))
     if host is None or port == 0:
         raise bad("has no valid host and port", remedy)
     if "#" in value or not _PATH.fullmatch(parts.path) or not _QUERY.fullmatch(parts.query):

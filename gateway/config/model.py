@@ -11,12 +11,14 @@ from gateway.config.credentials import Credentials
 from gateway.config.names import Match, Methods, PathPrefix
 from gateway.config.problems import bad
 from gateway.config.scalars import Count, Frozen, Name, Names, Section, default, listed, one_of, required
-from gateway.config.server import Errors, Log, Server, Store
+from gateway.config.server import Errors, Log, Server
+from gateway.config.store import Store
 from gateway.config.tokens import AccessToken, OnExpired, OnOpenStream, OnUpstream401, Refresh
 from gateway.config.units import PositiveDuration
 from gateway.config.upstream import Upstream
 from gateway.config.websocket import WebSocket
 from gateway.core.policy import Auth
+from gateway.core.secret import Secret
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 
@@ -90,11 +92,16 @@ class Config(Section):
     errors: Errors = default({})
     """How the gateway's own error answers look."""
     store: Store = default({})
-    """Where successors of rotated tokens are kept."""
+    """Where successors of rotated tokens are kept, and who refreshes which token is agreed on."""
     log: Log = default({})
     """What is logged, and how."""
     routes: Annotated[tuple[Route, ...], listed("[[routes]] tables")] = default([])
     """Rules for paths. No rule for a request: a token is required, and `[upstream]` gets it."""
+
+    @property
+    def store_password(self) -> Secret | None:
+        """The store's password, wherever it was written."""
+        return self.store.password or self.store.url.password
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -111,6 +118,13 @@ class Config(Section):
             "server.trusted_proxies contains every address: any client can claim to be another": everyone,
             "auth_server.allow_http is set: secrets and tokens cross the network in clear": (
                 self.auth_server.allow_http
+            ),
+            "store.url has a password and is not TLS: it crosses the network in clear": (
+                self.store_password is not None and not self.store.url.tls and not self.store.url.is_loopback
+            ),
+            'store.on_failure is "local": with the store away, several processes may present one refresh token, '
+            "which an authorization server that detects reuse takes for theft": (
+                self.store.url.is_shared and self.store.on_failure == "local"
             ),
         }
         return tuple(sentence for sentence, holds in said.items() if holds)

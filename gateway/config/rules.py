@@ -8,6 +8,7 @@ from gateway.config.http_rules import header_rules, route_rules, upstream_rules
 from gateway.config.key_rules import key_rules
 from gateway.config.model import Config
 from gateway.config.problems import Problem
+from gateway.config.store_rules import store_rules
 
 
 def findings(config: Config, tree: Tree) -> Iterator[Problem]:
@@ -21,3 +22,4 @@ def findings(config: Config, tree: Tree) -> Iterator[Problem]:
     yield from header_rules(config)
     yield from upstream_rules(config)
     yield from route_rules(config)
+    yield from store_rules(config, tree)

@@ -1,29 +1,31 @@
-"""What faces the client and the operator: ``[server]``, ``[errors]``, ``[store]``, ``[log]``."""
+"""What faces the client and the operator: ``[server]``, ``[errors]``, ``[log]``."""
 
 import ssl
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
 from gateway.config.addresses import ListenAddress, Networks
 from gateway.config.names import OwnPrefix, Pseudonym
 from gateway.config.problems import bad
-from gateway.config.scalars import Boolean, Count, CountOrZero, Section, Text, default, one_of, required, whole
+from gateway.config.scalars import (
+    Boolean,
+    Count,
+    CountOrZero,
+    Section,
+    Text,
+    between,
+    default,
+    one_of,
+    required,
+    whole,
+)
 from gateway.config.secrets import ExistingFile
 from gateway.config.units import Duration, HeaderSize, PositiveDuration, Size
 
-
-def _one_worker(value: int) -> int:
-    if value > 1:
-        raise bad("is more than 1, which needs a shared store, which is not built yet", "write 1")
-    return value
-
-
 _QUOTABLE = r"^[ !#-\[\]-~]*$"
 """ASCII that needs no escape in a quoted string (RFC 9110 §5.6.4)."""
-Workers = Annotated[
-    int, whole(1, 1024), AfterValidator(_one_worker), WithJsonSchema({"type": "integer", "const": 1})
-]
+Workers = Annotated[int, whole(1, 1024), between(1, 1024)]
 
 
 class Tls(Section):
@@ -52,7 +54,8 @@ class Server(Section):
     listen: ListenAddress = default("127.0.0.1:8080")
     """Where clients connect, as host:port. `0.0.0.0:8080` is every interface."""
     workers: Workers = default(1)
-    """Worker processes. Only 1: more need a shared store, which is not built yet."""
+    """Worker processes, which share the address. More than 1 need a shared store, or each would refresh on its own.
+    Limits of connections are each worker's own."""
     tls: Tls | None = None
     """Certificate and key of the listener. Absent: plain HTTP, for a front that terminates TLS."""
     trusted_proxies: Networks = default([])
@@ -100,24 +103,6 @@ class Errors(Section):
     """`problem`: RFC 9457 problem details. `result`: `{"code": 401, "message": "…", "data": null}`."""
     realm: Realm = default("gateway")
     """The realm in `WWW-Authenticate: Bearer realm="…"`."""
-
-
-def _memory(value: object) -> str:
-    kinds = ("redis", "rediss", "redis+sentinel", "redis+cluster", "unix")
-    if isinstance(value, str) and value.partition("://")[0] in kinds:
-        raise bad("names a shared store, which is not built yet", 'write "memory://"')
-    if value != "memory://":
-        raise bad("is not the URL of a store", 'write "memory://"')
-    return "memory://"
-
-
-class Store(Section):
-    """Where successors of rotated tokens are kept."""
-
-    url: Annotated[Literal["memory://"], BeforeValidator(_memory)] = default("memory://")
-    """Only `memory://`: this process. Shared stores are not built yet."""
-    max_entries: Count = default(100_000)
-    """How many records are kept; beyond it the oldest go first."""
 
 
 class Log(Section):

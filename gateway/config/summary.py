@@ -17,6 +17,7 @@ def summary(config: Config) -> Iterator[str]:
         yield _line("upstream", f"{upstream.url} ({name})")
     yield from _auth_server(config)
     yield from _tokens(config)
+    yield from _store(config)
     yield from _streams(config)
     yield from _routes(config)
     for warning in config.warnings:
@@ -55,6 +56,12 @@ def _tokens(config: Config) -> Iterator[str]:
     yield _line(
         "client gets", f"{names.access_token}, {names.refresh_token}, {names.expires_at}, {names.refreshed}"
     )
+
+
+def _store(config: Config) -> Iterator[str]:
+    store, workers = config.store, config.server.workers
+    kept = f"{store.url}" if not store.url.is_shared else f"{store.url}; when it is away: {store.on_failure}"
+    yield _line("store", f"{kept}; {workers} worker{'s' * (workers > 1)}")
 
 
 def _streams(config: Config) -> Iterator[str]:

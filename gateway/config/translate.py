@@ -20,9 +20,6 @@ NOT_BUILT = {
     "access_token.introspection": "token introspection",
     "access_token.introspection_endpoint": "token introspection",
     "access_token.introspection_cache": "token introspection",
-    "store.keys": "sealing the records of a shared store",
-    "store.index_key": "naming the records of a shared store",
-    "store.on_failure": "a shared store",
     "routes.capture": "capturing a login",
 }
 """Keys that the contract knows and this version does not build, by their path without indices."""

@@ -10,7 +10,7 @@ authorization server, whose theft detection must see it.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.core.secret import Secret
 from gateway.core.tokens import Obtained
@@ -35,15 +35,10 @@ class Family:
     number: int
     """The number of the newest refresh token: the first one seen is 0, each rotation adds 1."""
     claims: tuple[tuple[int, float], ...] = ()
-    """(number presented, when it was first), both growing; at most one entry whose grace has passed."""
-
-    def claimed(self, number: int, now: float, grace: float) -> "Family":
-        """A request carried refresh token ``number``. Returns this very object where that changes nothing."""
-        if number <= 0 or any(number <= claimed for claimed, _ in self.claims):
-            return self
-        spent = [c for c in self.claims if c[1] + grace <= now]
-        living = [c for c in self.claims if c[1] + grace > now]
-        return replace(self, claims=(*spent[-1:], *living, (number, now)))
+    """(number presented, when it was first), numbers growing: what the store has noted. No number is noted after a
+    later one."""
+    before: str = ""
+    """The key of the refresh token before the newest one, where that is known."""
 
     def serves(self, number: int, now: float, grace: float) -> bool:
         """Whether refresh token ``number`` may still be answered with the newest tokens."""
@@ -52,23 +47,24 @@ class Family:
     @property
     def fully_claimed(self) -> bool:
         """The client has the newest refresh token: nothing waits to be fetched."""
-        return self.number == 0 or any(claimed >= self.number for claimed, _ in self.claims)
+        return self.number == 0 or self.has_claimed(self.number)
 
-    def grown(self, newest: Stored, *, rotated: bool) -> "Family":
-        """The family after one more grant."""
-        return replace(self, newest=newest, number=self.number + rotated)
+    def has_claimed(self, number: int) -> bool:
+        """The client has refresh token ``number``, or a later one: those before it have had their time."""
+        return any(claimed >= number for claimed, _ in self.claims)
 
+    def grown(self, newest: Stored, key: str, *, rotated: bool, now: float, grace: float) -> "Family":
+        """The family after one more grant, for the refresh token under ``key``.
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """Where a refresh token stands: its family's key and its number there."""
-
-    family: str
-    number: int
+        Of the claims whose grace has passed only the latest is still needed.
+        """
+        spent = [claim for claim in self.claims if claim[1] + grace <= now]
+        living = [claim for claim in self.claims if claim[1] + grace > now]
+        return Family(newest, self.number + rotated, (*spent[-1:], *living), key if rotated else self.before)
 
 
 def dump_family(family: Family) -> bytes:
-    """As the store keeps it. (A shared store seals it.)"""
+    """As the store keeps it, without the claims, which it notes itself. (A shared store seals it.)"""
     newest = family.newest
     record = {
         "access": newest.access.reveal(),
@@ -76,25 +72,21 @@ def dump_family(family: Family) -> bytes:
         "at": newest.obtained.at,
         "lifetime": newest.obtained.lifetime,
         "number": family.number,
-        "claims": family.claims,
+        "before": family.before,
     }
     return _encode(record).encode()
 
 
-def load_family(data: bytes) -> Family:
-    """The inverse of ``dump_family``."""
-    record = json.loads(data)
-    obtained = Obtained(record["at"], record["lifetime"])
-    newest = Stored(Secret(record["access"]), Secret(record["refresh"]), obtained)
-    return Family(newest, record["number"], tuple((number, at) for number, at in record["claims"]))
+def load_family(data: bytes, claims: tuple[tuple[int, float], ...]) -> Family:
+    """The inverse of ``dump_family``, with what the store has noted.
 
-
-def dump_member(member: Member) -> bytes:
-    """As the store keeps it."""
-    return _encode([member.family, member.number]).encode()
-
-
-def load_member(data: bytes) -> Member:
-    """The inverse of ``dump_member``."""
-    family, number = json.loads(data)
-    return Member(family, number)
+    Raises:
+        ValueError: it is not a family as this version knows it.
+    """
+    try:
+        record = json.loads(data)
+        obtained = Obtained(record["at"], record["lifetime"])
+        newest = Stored(Secret(record["access"]), Secret(record["refresh"]), obtained)
+        return Family(newest, record["number"], claims, record["before"])
+    except (LookupError, TypeError):
+        raise ValueError("not a family of this version") from None

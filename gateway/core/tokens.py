@@ -11,9 +11,6 @@ from enum import Enum, auto
 
 from gateway.core.secret import Secret
 
-_JITTER = 0.2
-"""The largest share by which ``ahead`` is shortened, so that tokens of one minute are not refreshed at once."""
-
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -80,6 +77,8 @@ class Windows:
     hard: float
     leeway: float
     max_expired_age: float
+    jitter: float = 0.2
+    """The largest share by which ``ahead`` is shortened, so that tokens of one minute are not refreshed at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +115,13 @@ class Obtained:
 def schedule(token: str, verified: Verified, windows: Windows, obtained: Obtained | None = None) -> Schedule:
     """When ``token`` is to be refreshed, when it ends and when it is forgotten.
 
-    ``ahead`` is capped at half and ``hard`` at a quarter of the lifetime, and ``ahead`` is shortened by up to a
-    fifth, always by the same share for one token. A token that was granted already inside its window keeps no
+    ``ahead`` is capped at half and ``hard`` at a quarter of the lifetime, and ``ahead`` is shortened by up to
+    ``jitter``, always by the same share for one token. A token that was granted already inside its window keeps no
     window at all: the server would grant the same again (R20).
     """
     ends = verified.expires_at
     lifetime = _lifetime(verified, obtained)
-    ahead = min(windows.ahead, lifetime / 2) * (1 - _JITTER * zlib.crc32(token.encode()) / 2**32)
+    ahead = min(windows.ahead, lifetime / 2) * (1 - windows.jitter * zlib.crc32(token.encode()) / 2**32)
     hard = min(windows.hard, lifetime / 4)
     ahead_at, hard_at = ends - max(ahead, hard), ends - hard
     last = ends + windows.leeway

@@ -14,7 +14,10 @@ from gateway.core.credentials import Presenter
 from gateway.core.outcomes import Failed, Mismatched, Outcome, Renewed
 from gateway.core.secret import Secret
 
-_TOO_SLOW = errors.AUTH_SERVER_UNAVAILABLE.because(
+_LAST_LOOK = 0.25
+"""Seconds of a request's patience, kept for a last look where its flight waits for another process."""
+
+TOO_SLOW = errors.AUTH_SERVER_UNAVAILABLE.because(
     "The authorization server has not answered yet. Keep both tokens and try again: its answer is awaited."
 )
 
@@ -30,6 +33,14 @@ class Flight:
     """How many requests have asked, those that have left included."""
     presenters: dict[str | None, Presenter] = field(default_factory=dict, repr=False)
     """By access token: of those who ask with the same one, over and over, one is enough (D6)."""
+    considered: int = 0
+    """How many had asked when what the store has was last held against them."""
+    latest: float = field(init=False)
+    """When the last of them asked, by the event loop's clock."""
+    awaited_until: float = 0.0
+    """When the patience of the last one who waits ends. Who has asked may not wait yet."""
+    look: Callable[[], None] | None = field(default=None, repr=False)
+    """Where the flight waits for another process: makes it look at once whether that one has ended."""
     task: "asyncio.Task[Outcome]" = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,9 +54,12 @@ class Flight:
     def absorb(self, other: "Flight") -> None:
         """All who asked for ``other`` ask for this one."""
         self.asked += other.asked
+        self.latest = max(self.latest, other.latest)
+        self.awaited_until = max(self.awaited_until, other.awaited_until)
         self.presenters = self.presenters | other.presenters
 
     def _add(self, presenter: Presenter) -> None:
+        self.latest = asyncio.get_running_loop().time()
         access = presenter.access
         self.presenters[None if access is None else access.raw.reveal()] = presenter
 
@@ -88,7 +102,7 @@ class Flights:
         that one then works for all who asked for ``flight``, and for all who still will.
         """
         other = self.holder(key)
-        if other is None:
+        if other is None or other is flight:
             self._hold(flight, {key})
             return None
         self._hold(other, flight.keys)
@@ -120,9 +134,8 @@ class Ticket:
 
         Leaving this wait leaves the flight alone.
         """
-        done, _pending = await asyncio.wait({self.flight.task}, timeout=patience)
-        if not done:
-            return Failed(_TOO_SLOW)
+        if not await self._landed(patience):
+            return Failed(TOO_SLOW)
         found = self.flight.task.result()
         if not isinstance(found, Renewed):
             return found
@@ -130,6 +143,17 @@ class Ticket:
         if own is not None and own.binding != found.tokens.access.binding:
             return Mismatched()
         return Renewed(found.tokens, joined=self.joined or found.joined)
+
+    async def _landed(self, patience: float) -> bool:
+        """Before patience ends the flight looks once more: whatever was to wake it may have been lost."""
+        flight, last = self.flight, min(patience / 4, _LAST_LOOK)
+        flight.awaited_until = max(flight.awaited_until, asyncio.get_running_loop().time() + patience)
+        await asyncio.wait({flight.task}, timeout=patience - last)
+        if not flight.task.done():
+            if flight.look is not None:
+                flight.look()
+            await asyncio.wait({flight.task}, timeout=last)
+        return flight.task.done()
 
 
 @dataclass(frozen=True, slots=True)

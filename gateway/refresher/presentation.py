@@ -1,10 +1,10 @@
 """One presentation of one refresh token: whether it may go out, and what the answer means (CONTRACT §4.4-4.7).
 
-Whoever calls this holds the flight: nobody else presents the same token at the same time.
+Whoever calls this holds the flight and the turn: nobody else presents the same token at the same time.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import assert_never
 
@@ -18,18 +18,20 @@ from gateway.core.secret import Secret
 from gateway.events import Emit, Noticed, RefreshEnded
 from gateway.refresher.addresses import AddressLimit, network
 from gateway.refresher.guard import Breaker, Slots, Throttle
-from gateway.refresher.ports import RefreshSettings, Store, TokenEndpoint
+from gateway.refresher.marks import Marks
+from gateway.refresher.ports import RefreshSettings, TokenEndpoint
+from gateway.refresher.turns import Turn
 
 ANSWER_LOST = "answer_lost"
 _REMEMBERED = 100_000
 
 
 class Presentation:
-    """Presents refresh tokens, keeps the marks that outlive a flight, and guards the server."""
+    """Presents refresh tokens, and guards the server."""
 
-    def __init__(self, endpoint: TokenEndpoint, store: Store, settings: RefreshSettings, emit: Emit) -> None:
+    def __init__(self, endpoint: TokenEndpoint, marks: Marks, settings: RefreshSettings, emit: Emit) -> None:
         self._endpoint = endpoint
-        self._store = store
+        self._marks = marks
         self._settings = settings
         self._emit = emit
         self._breaker = Breaker()
@@ -38,57 +40,56 @@ class Presentation:
         self._slots = Slots(settings.max_concurrent, settings.max_waiting)
         self._good: Bounded[str, bool] = Bounded(_REMEMBERED)
 
-    async def present(self, key: str, presenter: Presenter) -> Grant | Dead | Failed:
-        """Ask the server for new tokens, unless it must not be asked now.
+    async def present(
+        self, key: str, presenter: Presenter, turn: Turn, *, announce: Callable[[], Awaitable[bool]] | None = None
+    ) -> Grant | Dead | Failed | None:
+        """Ask the server for new tokens, unless it must not be asked by now. None: nothing was sent, because
+        ``announce`` said no. That is the last step before; by default it is the turn's ``intend``.
 
-        A refresh token that was never seen good counts against its client's address once it is denied (D3).
+        A refresh token that was never seen good counts against its client's address once it is denied (D3). Where
+        tokens are granted, the turn is not resolved yet: they have to be stored first. Raises ``StoreUnavailable``
+        only before anything is sent.
         """
-        dead = await self._store.get("denied", key)
-        if dead is not None:
-            return Dead(dead.value.decode() or None)
-        wait = self._wait(key)
-        if wait is not None:
-            return Failed(errors.AUTH_SERVER_UNAVAILABLE.retry(wait))
         with ExitStack() as places:
-            return await self._in_turn(key, presenter, places)
+            return await self._in_turn(key, presenter, turn, places, announce or turn.intend)
+
+    def refuses(self, key: str) -> Failed | None:
+        """Whether the server must not be asked about this token now."""
+        wait = self._throttle.refuses(key, _now())
+        wait = wait if wait is not None else self._breaker.refuses(_now())
+        return None if wait is None else Failed(errors.AUTH_SERVER_UNAVAILABLE.retry(wait))
 
     def known_good(self, key: str) -> None:
         """The server itself gave us this token: it is no guess of a client's (D3)."""
         self._good[key] = True
 
-    async def bury(self, key: str, dead: Dead) -> None:
-        """Remember a denial for ``negative`` seconds (B8), once no successor was found after all. Repeats do not
-        prolong it.
-        """
-        await self._store.put("denied", key, (dead.reason or "").encode(), self._settings.negative, new=True)
-
-    async def forget_doubt(self, key: str) -> None:
-        """The token was exchanged after all: no answer is missing any more."""
-        await self._store.delete("ambiguous", key)
-
     async def revoke(self, token: Secret) -> None:
         """RFC 7009, best effort."""
         await self._endpoint.revoke(token)
 
-    def _wait(self, key: str) -> float | None:
-        """Seconds until the server may be asked about this token; None: now."""
-        wait = self._throttle.refuses(key, _now())
-        return wait if wait is not None else self._breaker.refuses(_now())
-
-    async def _in_turn(self, key: str, presenter: Presenter, places: ExitStack) -> Grant | Dead | Failed:
+    async def _in_turn(
+        self,
+        key: str,
+        presenter: Presenter,
+        turn: Turn,
+        places: ExitStack,
+        announce: Callable[[], Awaitable[bool]],
+    ) -> Grant | Dead | Failed | None:
         """Whoever closes ``places`` lets the next ones in."""
         guesser = None if key in self._good else network(presenter.client)
         problem = await self._admitted(guesser, places)
-        wait = self._wait(key) if problem is None else None
-        if wait is not None:
-            problem = errors.AUTH_SERVER_UNAVAILABLE.retry(wait)
         if problem is not None:
             return Failed(problem)
-        started = _now()
+        refused = self.refuses(key)
+        if refused is not None:
+            return refused
+        started = _now()  # others count from the intent: whatever holds us up from here on is our time, not theirs
+        if not await announce():
+            return None
         answer = await self._ask(presenter, started, places.close)
         if guesser is not None and isinstance(answer, Denied):
             self._addresses.charge(guesser)
-        found = await self._read(answer, key)
+        found = await self._read(answer, key, turn)
         self._report(answer, found, _now() - started)
         return found
 
@@ -121,7 +122,7 @@ class Presentation:
         overdue = asyncio.get_running_loop().call_at(late, end_patience)
         access = presenter.access.raw if presenter.access is not None else None
         try:
-            answer = await self._endpoint.redeem(presenter.refresh, access)
+            answer = await self._endpoint.redeem(presenter.refresh, access, since=started)
         finally:
             overdue.cancel()
         now = _now()
@@ -133,14 +134,23 @@ class Presentation:
             self._breaker.failed(now)
         return answer
 
-    async def _read(self, answer: Answer, key: str) -> Grant | Dead | Failed:
-        if answer_lost(answer):
-            await self._store.put("ambiguous", key, b"", self._settings.max_expired_age)
+    async def _read(self, answer: Answer, key: str, turn: Turn) -> Grant | Dead | Failed:
+        """A doubt that an earlier presentation has left ends with a grant only."""
+        if isinstance(answer, Grant):
+            return answer
+        lost = turn.doubt or answer_lost(answer)
+        found = self._meaning(answer, key, lost=lost)
+        if isinstance(found, Failed):
+            seconds = answer.retry_after if isinstance(answer, Throttled) else self._settings.transient
+            await self._marks.pause(key, found.problem, seconds)
+        await turn.resolve(lost=lost)
+        return found
+
+    def _meaning(
+        self, answer: Denied | Throttled | Misconfigured | Unavailable, key: str, *, lost: bool
+    ) -> Dead | Failed:
         match answer:
-            case Grant():
-                return answer
             case Denied():
-                lost = await self._store.get("ambiguous", key) is not None
                 return Dead(ANSWER_LOST if lost else None)
             case Throttled(retry_after=seconds):
                 self._throttle.throttled(key, seconds, _now())

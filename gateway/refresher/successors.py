@@ -2,15 +2,8 @@
 
 from dataclasses import dataclass
 
-from gateway.core.families import (
-    Family,
-    Member,
-    Stored,
-    dump_family,
-    dump_member,
-    load_family,
-    load_member,
-)
+from gateway.core.families import Family, Stored, dump_family, load_family
+from gateway.core.records import StoreUnavailable
 from gateway.refresher.ports import RefreshSettings, Store
 
 _RACES = 16
@@ -28,10 +21,12 @@ class Standing:
     family_key: str
     number: int
     version: int
+    now: float
+    """Unix seconds, by the clock that claims are noted by."""
 
 
 class Successors:
-    """Families in the store. Keys are those of ``core.keys``."""
+    """Families in the store. Keys are those of ``core.keys``. Each call may raise ``StoreUnavailable``."""
 
     def __init__(self, store: Store, settings: RefreshSettings) -> None:
         self._store = store
@@ -39,77 +34,101 @@ class Successors:
 
     async def find(self, key: str, now: float) -> Standing | None:
         """The standing of a refresh token whose family may still answer it; None otherwise."""
-        standing = await self._standing(key)
-        if standing is None or not standing.family.serves(standing.number, now, self._settings.grace):
+        record = await self._store.family(key)
+        if record is None:
             return None
-        return standing
+        try:
+            family = load_family(record.value, record.claims)
+        except ValueError:  # another version of the gateway wrote it
+            raise StoreUnavailable("a family of another version") from None
+        now = now if record.time is None else record.time
+        if not family.serves(record.number, now, self._settings.grace):
+            return None
+        return Standing(key, family, record.name, record.number, record.version, now)
 
     async def grow(self, key: str, new_key: str, newest: Stored, *, now: float) -> None:
         """Record what the refresh token under ``key`` was exchanged for, before anybody is answered.
 
         Without rotation ``new_key`` is ``key``. A newer result is never overwritten: where another one grew
         the family in the meantime, that one stands. Both members are written anew, because the client may still
-        come with the old token for as long as its successor waits.
+        come with the old token for as long as its successor waits. What broke off is finished by ``grow_late``.
         """
         for _ in range(_RACES):
             standing = await self.find(key, now)
             if standing is None:
                 break
             if standing.number != standing.family.number:
+                if standing.family.newest == newest:
+                    await self._enrol(new_key, standing.family_key, standing.family.number)
                 return
-            family = standing.family.grown(newest, rotated=new_key != key)
-            if await self._write(standing, family):
-                await self._enrol(key, Member(standing.family_key, standing.number))
-                await self._enrol(new_key, Member(standing.family_key, family.number))
+            if await self._grown(standing, new_key, newest):
                 return
         await self._found(key, new_key, newest)
 
+    async def grow_late(self, key: str, new_key: str, newest: Stored, *, now: float) -> None:
+        """The same, where an earlier attempt may have got anywhere, and its client may have the new tokens since:
+        who has gone on with the new refresh token stands, and the old one only leads there.
+        """
+        further = None if new_key == key else await self._store.family(new_key)
+        if further is None:
+            await self.grow(key, new_key, newest, now=now)
+        else:
+            await self._enrol(key, further.name, further.number - 1)
+
     async def claim(self, key: str, now: float) -> None:
         """A request carried the refresh token under ``key``: its client has it."""
-        for _ in range(_RACES):
-            standing = await self._standing(key)
-            if standing is None:
-                return
-            family = standing.family.claimed(standing.number, now, self._settings.grace)
-            if family is standing.family or await self._write(standing, family):
-                return
+        await self._store.claim(key, now)
 
-    async def keep(self, standing: Standing, newest_key: str) -> None:
+    async def keep(self, standing: Standing, newest_key: str, now: float) -> None:
         """A client still comes with an old token of a family that nobody has claimed: its successors wait on.
 
-        The newest token is enrolled again too: its claim has to be recorded whenever it comes.
+        The newest token is enrolled again too: its claim has to be recorded whenever it comes. What was written a
+        moment ago is left alone, because all who waited for a refresh come here at the same time.
         """
         family = standing.family
-        if standing.number == family.number or family.fully_claimed:
+        recent = now - family.newest.obtained.at < self._settings.unclaimed / 24
+        if recent or standing.number == family.number or family.fully_claimed:
             return
-        await self._write(standing, family)
-        await self._enrol(standing.key, Member(standing.family_key, standing.number))
-        await self._enrol(newest_key, Member(standing.family_key, family.number))
+        data = dump_family(family)
+        await self._store.put_family(standing.family_key, data, self._settings.unclaimed, expected=standing.version)
+        await self._enrol(standing.key, standing.family_key, standing.number)
+        await self._enrol(newest_key, standing.family_key, family.number)
 
-    async def _standing(self, key: str) -> Standing | None:
-        entry = await self._store.get("member", key)
-        if entry is None:
-            return None
-        member = load_member(entry.value)
-        record = await self._store.get("family", member.family)
-        if record is None:
-            return None
-        return Standing(key, load_family(record.value), member.family, member.number, record.version)
+    async def _grown(self, standing: Standing, new_key: str, newest: Stored) -> bool:
+        rotated = new_key != standing.key
+        known, grace = standing.family, self._settings.grace
+        family = known.grown(newest, standing.key, rotated=rotated, now=standing.now, grace=grace)
+        data, ttl = dump_family(family), self._ttl(family)
+        name = standing.family_key
+        if not await self._store.put_family(name, data, ttl, expected=standing.version, claims=family.claims):
+            return False
+        await self._enrol(standing.key, name, standing.number)
+        if rotated:
+            await self._enrol(new_key, name, family.number)
+            if known.before and known.has_claimed(standing.number):  # nobody needs it for long (D6)
+                await self._store.enrol(known.before, name, standing.number - 1, grace)
+        return True
 
     async def _found(self, key: str, new_key: str, newest: Stored) -> None:
+        """A new family, named for the newest token. The way to it is laid first: should we die before the end, who
+        comes with the old token finds it all the same (B24). One of that name is what a server left that hands out
+        tokens again.
+        """
         rotated = new_key != key
-        family = Family(newest, int(rotated))
-        await self._store.put("family", new_key, dump_family(family), self._ttl(family))
-        await self._enrol(key, Member(new_key, 0))
-        if rotated:
-            await self._enrol(new_key, Member(new_key, 1))
-
-    async def _write(self, standing: Standing, family: Family) -> bool:
+        family = Family(newest, int(rotated), before=key if rotated else "")
         data, ttl = dump_family(family), self._ttl(family)
-        return await self._store.put("family", standing.family_key, data, ttl, expected=standing.version)
+        await self._enrol(key, new_key, 0)
+        expected = None
+        for _ in range(_RACES):
+            if await self._store.put_family(new_key, data, ttl, expected=expected, claims=()):
+                break
+            record = await self._store.family(key)
+            expected = None if record is None else record.version
+        if rotated:
+            await self._enrol(new_key, new_key, 1)
 
-    async def _enrol(self, key: str, member: Member) -> None:
-        await self._store.put("member", key, dump_member(member), self._settings.unclaimed)
+    async def _enrol(self, key: str, name: str, number: int) -> None:
+        await self._store.enrol(key, name, number, self._settings.unclaimed)
 
     def _ttl(self, family: Family) -> float:
         """An unclaimed family waits for its client; a claimed one serves parallel requests a little longer."""

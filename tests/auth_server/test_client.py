@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import math
 import random
 import ssl
 
@@ -210,6 +211,23 @@ async def test_the_pauses_between_tries_double_up_to_a_second(monkeypatch):
     found = await client("http://127.0.0.1:1/", sender=sender, attempts=7, retry_wait=0.1).redeem(RT, None)
     assert found == Unavailable("refused", ambiguous=False)
     assert (sender.asked, longest) == (7, [0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
+
+
+class Timed:
+    """A way to the server that notes until when it may be used."""
+
+    async def send(self, request, *, deadline, max_body, send_by=math.inf):
+        self.times = send_by, deadline
+        raise Unsent("the connection came too late")
+
+
+async def test_the_time_of_a_presentation_counts_from_its_announcement():
+    """R8, B24: others wait for `late_answer` from there on, and may present the token at its end."""
+    found = await client("http://127.0.0.1:1/", sender=(sender := Timed()), attempts=1).redeem(
+        RT, None, since=1000.0
+    )
+    assert sender.times == (1015.0, 1030.0)
+    assert found == Unavailable("the connection came too late", ambiguous=False)
 
 
 async def test_a_server_that_hangs_is_listened_to_until_the_answer_is_too_late():

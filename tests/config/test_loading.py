@@ -49,7 +49,6 @@ def test_all_problems_come_at_once(tmp_path):
     assert [problem.path for problem in problems(tmp_path, EVERYTHING, environ)] == [
         "GATEWAY__ROUTES__99__AUTH",
         "server.listen",
-        "server.workers",
         "server.tls.cert",
         "server.tls.key",
         "server.idle_timeout",
@@ -68,6 +67,7 @@ def test_all_problems_come_at_once(tmp_path):
         "auth_server.late_answer",
         "routes[0].upstream",
         "routes[3].match",
+        "server.workers",
     ]
 
 

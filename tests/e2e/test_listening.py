@@ -15,6 +15,7 @@ import uvicorn
 
 from gateway import server
 from gateway.accepting import AT_LEAST, SHARE, Accepting
+from gateway.serving import AnnouncedServer
 from tests.e2e.support import until
 
 CLIENTS = 64
@@ -178,7 +179,7 @@ async def test_what_is_up_when_it_listens_is_no_more_the_collectors(collector):
     """It looks only at what comes, and less often."""
     thresholds = gc.get_threshold()
     with listener() as sock:
-        async with serving(sock, of=server._AnnouncedServer):
+        async with serving(sock, of=AnnouncedServer):
             assert gc.get_freeze_count() > 10_000
             assert gc.get_threshold() > thresholds
             assert gc.isenabled()

@@ -1,6 +1,7 @@
 """A refresher to ask, and an authorization server that rotates, detects reuse, and fails as it is told."""
 
 import asyncio
+import functools
 import itertools
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
@@ -12,31 +13,32 @@ from gateway.core.secret import Secret
 from gateway.core.tokens import AccessToken, Verified, Windows, schedule
 from gateway.refresher import Refresher, RefreshSettings
 from gateway.store.memory import MemoryStore
-from tests.refresher.virtual import wall
+from tests.virtual_time import wall
 
 HOUR = 3600.0
 WINDOWS = Windows(ahead=60, hard=5, leeway=0, max_expired_age=1e9)
 
 
-class SlowStore(MemoryStore):
-    """Each call takes a second, as a shared store's takes a millisecond: others act in between."""
-
-    async def get(self, kind, key):
+def _slowly(operation):
+    @functools.wraps(operation)
+    async def slow(*args, **kwargs):
         await asyncio.sleep(0.5)
-        found = await super().get(kind, key)
+        found = await operation(*args, **kwargs)
         await asyncio.sleep(0.5)
         return found
 
-    async def put(self, kind, key, value, ttl, **condition):
-        await asyncio.sleep(0.5)
-        done = await super().put(kind, key, value, ttl, **condition)
-        await asyncio.sleep(0.5)
-        return done
+    return slow
 
-    async def delete(self, kind, key):
-        await asyncio.sleep(0.5)
-        await super().delete(kind, key)
-        await asyncio.sleep(0.5)
+
+class SlowStore(MemoryStore):
+    """Each record's call takes a second, as a shared store's takes a millisecond: others act in between."""
+
+    get = _slowly(MemoryStore.get)
+    put = _slowly(MemoryStore.put)
+    family = _slowly(MemoryStore.family)
+    claim = _slowly(MemoryStore.claim)
+    put_family = _slowly(MemoryStore.put_family)
+    enrol = _slowly(MemoryStore.enrol)
 
 
 def slow_store():
@@ -99,9 +101,12 @@ class AuthServer:
         self.issued = {}
         self.obtained = {}
         self.presented = []
+        self.since = []
         self.accompanied = []
         """The access token that came with each refresh token."""
         self.revoked = []
+        self.doubles = []
+        """Refresh tokens that were presented while they were being presented."""
         self._open = Counter()
         self._serial = itertools.count(1)
 
@@ -119,10 +124,13 @@ class AuthServer:
     def alive(self, refresh):
         return not self.logins[refresh.reveal()].revoked
 
-    async def redeem(self, refresh_token, access_token):
+    async def redeem(self, refresh_token, access_token, *, since):
+        self.since.append(since)
         name = refresh_token.reveal()
-        assert self._open[name] < self.nodes, "two presentations of one refresh token at once"
         self.presented.append(name)
+        if self._open[name] >= self.nodes:
+            self.doubles.append(name)
+        assert not self.doubles, "two presentations of one refresh token at once"
         self.accompanied.append(access_token)
         self._open[name] += 1
         try:
@@ -193,7 +201,7 @@ class AuthServer:
 class Desk:
     """A refresher and those who ask it. To be made inside a running loop."""
 
-    def __init__(self, server, *, store=None, **settings):
+    def __init__(self, server, *, store=None, endpoint=None, **settings):
         self.server = server
         self.store = MemoryStore(10_000, asyncio.get_running_loop().time) if store is None else store
         self.settings = RefreshSettings(issuer="https://as", client_id="gateway", index_key=b"key", **settings)
@@ -201,7 +209,7 @@ class Desk:
         self.skew = 0.0
         """Seconds by which the wall clock has jumped."""
         self.refresher = Refresher(
-            server,
+            server if endpoint is None else endpoint,
             server,
             self.store,
             self.settings,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.refresher.addresses import AddressLimit, network
-from tests.refresher.virtual import VirtualLoop, ticks, virtual_time
+from tests.virtual_time import VirtualLoop, ticks, virtual_time
 
 
 async def guess(limit, net="a"):

@@ -8,7 +8,7 @@ from gateway.core.grants import Grant
 from gateway.core.outcomes import Failed, Mismatched, Renewed
 from gateway.core.tokens import Age
 from tests.refresher.support import HOUR, AuthServer, Desk, Late, code, pair_of, slow_store
-from tests.refresher.virtual import ticks, virtual_time, wall
+from tests.virtual_time import ticks, virtual_time, wall
 
 
 @virtual_time

@@ -10,7 +10,7 @@ from gateway.core.secret import Secret
 from gateway.core.tokens import KeysUnavailable, Rejected
 from gateway.events import Noticed
 from tests.refresher.support import HOUR, AuthServer, Desk, code, pair_of
-from tests.refresher.virtual import DAY_ONE, virtual_time
+from tests.virtual_time import DAY_ONE, virtual_time
 
 
 def notices(desk):

@@ -9,7 +9,7 @@ from gateway.core.grants import Denied, Misconfigured, Throttled, Unavailable
 from gateway.core.outcomes import Dead, Renewed
 from gateway.core.secret import Secret
 from tests.refresher.support import HOUR, AuthServer, Desk, Late, Slow, ask_each, code, logins
-from tests.refresher.virtual import ticks, virtual_time
+from tests.virtual_time import ticks, virtual_time
 
 DOWN = Unavailable("refused", ambiguous=False)
 

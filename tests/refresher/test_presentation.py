@@ -9,7 +9,7 @@ from gateway.core.outcomes import Dead, Renewed
 from gateway.core.secret import Secret
 from gateway.events import Noticed, RefreshEnded
 from tests.refresher.support import HOUR, AuthServer, Desk, Late, Lost, code
-from tests.refresher.virtual import virtual_time
+from tests.virtual_time import virtual_time
 
 DOWN = Unavailable("refused", ambiguous=False)
 LOST = Unavailable("reset", ambiguous=True)
@@ -187,3 +187,19 @@ async def test_nothing_of_a_token_is_in_an_event():
         await asyncio.sleep(2)
     assert refresh.reveal() not in repr(desk.events) + repr(desk.refresher.__dict__)
     assert access.raw.reveal() not in repr(desk.events)
+
+
+@virtual_time
+async def test_the_time_of_a_presentation_counts_from_before_it_was_announced():
+    """R8, B24: what holds us up between the announcement and the request is not the others' time."""
+    desk = Desk(server := AuthServer())
+    pair = server.login("ada", left=-60)
+    announce, before = desk.store.intend, asyncio.get_running_loop().time()
+
+    async def slowly(*args):
+        await asyncio.sleep(0.05)
+        return await announce(*args)
+
+    desk.store.intend = slowly
+    await desk.ask(pair)
+    assert before <= server.since[0] <= asyncio.get_running_loop().time() - 0.05

@@ -7,7 +7,7 @@ import pytest
 from gateway.core.grants import Denied, Misconfigured, Throttled, Unavailable
 from gateway.core.outcomes import Failed, Renewed
 from tests.refresher.support import AuthServer, Desk, Late, Slow, ask_each, code, logins
-from tests.refresher.virtual import ticks, virtual_time
+from tests.virtual_time import ticks, virtual_time
 
 DOWN = Unavailable("refused", ambiguous=False)
 LOST = Unavailable("reset", ambiguous=True)

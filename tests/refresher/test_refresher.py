@@ -6,7 +6,7 @@ from gateway.core.outcomes import Renewed
 from gateway.core.secret import Secret
 from gateway.events import Noticed
 from tests.refresher.support import AuthServer, Desk, Late, code
-from tests.refresher.virtual import ticks, virtual_time
+from tests.virtual_time import ticks, virtual_time
 
 
 @virtual_time
@@ -74,10 +74,10 @@ async def test_an_errand_that_fails_is_told():
     """X9: by the name of its error and its place only."""
     desk = Desk(AuthServer())
 
-    async def broken(kind, key):
+    async def broken(key, now):
         raise RuntimeError("canary")
 
-    desk.store.get = broken
+    desk.store.claim = broken
     desk.refresher.observe(Secret("rt"))
     await desk.settled()
     [notice] = desk.events

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.families import Family, Member, Stored, dump_family, dump_member
+from gateway.core.families import Family, Stored, dump_family
 from gateway.core.grants import Denied
 from gateway.core.outcomes import Dead, Renewed
 from gateway.core.secret import Secret
 from gateway.core.tokens import Obtained
 from gateway.events import Noticed
 from tests.refresher.support import HOUR, AuthServer, Desk, Slow, pair_of
-from tests.refresher.virtual import ticks, virtual_time, wall
+from tests.virtual_time import ticks, virtual_time, wall
 
 
 def notices(desk):
@@ -271,8 +271,8 @@ async def test_two_families_that_name_each_others_tokens_keep_no_flight_waiting_
     keys = [desk.settings.key(refresh) for refresh in (one, two)]
     for key, family, newest in [(keys[0], "f1", two), (keys[1], "f2", one)]:
         stored = Stored(access.raw, newest, Obtained(wall() - HOUR, HOUR))
-        await desk.store.put("family", family, dump_family(Family(stored, 1)), HOUR)
-        await desk.store.put("member", key, dump_member(Member(family, 0)), HOUR)
+        await desk.store.put_family(family, dump_family(Family(stored, 1)), HOUR, expected=None)
+        await desk.store.enrol(key, family, 0, HOUR)
     assert isinstance(await desk.ask((access, one)), Renewed)
     assert desk.server.presented == [two.reveal()]
 

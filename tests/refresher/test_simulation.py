@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from gateway.core.grants import Throttled, Unavailable
 from gateway.core.outcomes import Dead, Failed, Mismatched, Renewed
 from tests.refresher.support import AuthServer, Desk, Late, Lost
-from tests.refresher.virtual import VirtualLoop, ticks, wall
+from tests.virtual_time import VirtualLoop, ticks, wall
 
 GRACE = 30.0
 LIFETIME = 600.0

@@ -7,7 +7,7 @@ import pytest
 from gateway.core.outcomes import Dead, Mismatched, Renewed
 from gateway.events import Noticed
 from tests.refresher.support import HOUR, AuthServer, Desk, Late, code, pair_of, slow_store
-from tests.refresher.virtual import ticks, virtual_time
+from tests.virtual_time import ticks, virtual_time
 
 
 @virtual_time

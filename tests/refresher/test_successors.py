@@ -6,13 +6,14 @@ import pytest
 
 from gateway.core.families import Family, Stored
 from gateway.core.outcomes import Dead, Renewed
+from gateway.core.records import StoreUnavailable
 from gateway.core.secret import Secret
 from gateway.core.tokens import Obtained
 from gateway.refresher import Refresher, RefreshSettings
 from gateway.refresher.successors import Successors
 from gateway.store.memory import MemoryStore
 from tests.refresher.support import HOUR, AuthServer, Desk, slow_store
-from tests.refresher.virtual import virtual_time
+from tests.virtual_time import virtual_time
 
 NOW = 1000.0
 SETTINGS = RefreshSettings(issuer="", client_id="", index_key=b"", grace=30, unclaimed=86_400)
@@ -33,12 +34,12 @@ class Contended(MemoryStore):
         self.rivals = list(rivals)
         self.swaps = 0
 
-    async def put(self, kind, key, value, ttl, *, expected=None, new=False):
+    async def put_family(self, name, value, ttl, *, expected, claims=None):
         if expected is not None:
             self.swaps += 1
             if self.rivals:
                 await self.rivals.pop(0)()
-        return await super().put(kind, key, value, ttl, expected=expected, new=new)
+        return await super().put_family(name, value, ttl, expected=expected, claims=claims)
 
 
 def stored(number, lifetime=3600.0):
@@ -63,6 +64,25 @@ async def test_every_member_of_a_chain_leads_to_the_newest():
         assert (standing.number, standing.family.number, standing.family.newest) == (n, 5, stored(5))
 
 
+async def test_what_a_client_has_left_behind_does_not_pile_up():
+    """D6, CONTRACT §4.3: a link ends with its grace once its successor was claimed and has a successor itself."""
+    cache = successors(store := MemoryStore(100, clock := Clock()))
+    for n in range(10):
+        await cache.grow(f"k{n}", f"k{n + 1}", stored(n + 1), now=NOW)
+        await cache.claim(f"k{n + 1}", NOW)
+    clock.now += 31
+    living = [n for n in range(11) if await store.family(f"k{n}") is not None]
+    assert living == [9, 10]
+
+
+async def test_what_no_client_has_claimed_waits_for_it():
+    """CONTRACT §4.3: however many rotations it has missed."""
+    cache = successors(store := MemoryStore(100, clock := Clock()))
+    await chain(cache, 10)
+    clock.now += 31
+    assert all([await store.family(f"k{n}") is not None for n in range(11)])
+
+
 async def test_what_is_in_no_family_stands_nowhere():
     cache = successors()
     assert await cache.find("k", NOW) is None
@@ -85,12 +105,7 @@ async def test_a_claim_and_a_growth_at_the_same_time_both_count():
     store.rivals = [lambda: plain.claim("k1", NOW)]
     await plain.grow("k1", "k2", stored(2), now=NOW)
     family = (await plain.find("k2", NOW)).family
-    assert family == Family(stored(2), 2, ((1, NOW),))
-
-    store.rivals = [lambda: plain.grow("k2", "k3", stored(3), now=NOW)]
-    await plain.claim("k2", NOW + 1)
-    family = (await plain.find("k3", NOW)).family
-    assert family == Family(stored(3), 3, ((1, NOW), (2, NOW + 1)))
+    assert family == Family(stored(2), 2, ((1, NOW),), "k1")
 
 
 async def test_a_late_result_never_overwrites_a_newer_one():
@@ -108,7 +123,8 @@ async def test_a_grant_is_kept_however_contended_its_family_is():
     await chain(cache, 1)
 
     async def touch():
-        await MemoryStore.put(store, "family", "k1", (await store.get("family", "k1")).value, 9)
+        family = await store.family("k1")
+        await MemoryStore.put_family(store, "k1", family.value, 9, expected=family.version)
 
     store.rivals = [touch] * 100
     await cache.grow("k1", "k2", stored(2), now=NOW)
@@ -117,42 +133,71 @@ async def test_a_grant_is_kept_however_contended_its_family_is():
     assert store.swaps < 100
 
 
-async def test_a_claim_that_changes_nothing_writes_nothing():
+async def test_a_family_whose_name_is_taken_replaces_what_nobody_can_reach():
+    """R11: a server that hands out its refresh tokens again, and a record that outlived its members."""
     cache = successors(store := Contended())
     await chain(cache, 1)
-    for key in ("k0", "k1", "k1", "k0"):
-        await cache.claim(key, NOW)
-    assert store.swaps == 1
+    await store.delete("member", "k0")
+    await store.delete("member", "k1")
+    await cache.grow("k", "k1", stored(7), now=NOW)
+    for key in ("k", "k1"):
+        assert (await cache.find(key, NOW)).family == Family(stored(7), 1, before="k")
+
+
+async def test_a_late_save_leaves_who_has_gone_on_alone():
+    """B20: the client had the new token before the store; the old one leads to what became of it."""
+    cache = successors()
+    await cache.grow("k1", "k2", stored(2), now=NOW)
+    await cache.grow_late("k0", "k1", stored(1), now=NOW)
+    for key in ("k0", "k1", "k2"):
+        assert (await cache.find(key, NOW)).family.newest == stored(2)
+    await cache.claim("k2", NOW)
+    assert await cache.find("k0", NOW + 31) is None
+
+
+@pytest.mark.parametrize("rotated", [True, False])
+async def test_a_late_save_may_come_twice(rotated):
+    cache = successors()
+    new_key = "k1" if rotated else "k0"
+    for _ in range(2):
+        await cache.grow_late("k0", new_key, stored(1), now=NOW)
+    for key in ("k0", new_key):
+        assert (await cache.find(key, NOW)).family == Family(
+            stored(1), int(rotated), before="k0" if rotated else ""
+        )
 
 
 @pytest.mark.parametrize(
-    ("claimed", "lifetime", "lives"),
-    [(False, 10.0, 86_400), (True, 10.0, 40), (True, None, 3630), (True, 1e9, 86_400)],
+    ("rotated", "lifetime", "lives"),
+    [(True, 10.0, 86_400), (False, 10.0, 40), (False, None, 3630), (False, 1e9, 86_400)],
 )
-async def test_how_long_a_family_is_kept(claimed, lifetime, lives):
-    """R11: unclaimed for ``unclaimed``; claimed while its newest access token is of use, and the grace."""
+async def test_how_long_a_family_is_kept(rotated, lifetime, lives):
+    """R11: for ``unclaimed`` where its client may not have it; else while its newest access token is of use."""
     cache = successors(store := MemoryStore(100, clock := Clock()))
-    await cache.grow("k0", "k1", stored(1, lifetime), now=NOW)
-    if claimed:
-        await cache.claim("k1", NOW)
+    await cache.grow("k0", "k1" if rotated else "k0", stored(1, lifetime), now=NOW)
     clock.now = lives - 1
-    assert await store.get("family", "k1") is not None
+    assert await store.family("k0") is not None
     clock.now = lives
-    assert await store.get("family", "k1") is None
+    assert await store.family("k0") is None
 
 
 async def test_a_visit_prolongs_what_waits_and_nothing_else():
-    """R11: neither a claimed family, nor one whose newest token is the visitor's."""
-    for visitor, claim, prolonged in [("k0", None, True), ("k1", None, False), ("k0", "k1", False)]:
+    """R11: neither a claimed family, nor one whose newest token is the visitor's, nor one written within the hour."""
+    for visitor, claim, after, prolonged in [
+        ("k0", None, 3601, True),
+        ("k0", None, 3599, False),
+        ("k1", None, 3601, False),
+        ("k0", "k1", 3601, False),
+    ]:
         cache = successors(store := MemoryStore(100, clock := Clock()))
         await chain(cache, 1)
         if claim:
             await cache.claim(claim, NOW)
-        clock.now = 3000
-        await cache.keep(await cache.find(visitor, NOW), "k1")
+        clock.now = after
+        await cache.keep(await cache.find(visitor, NOW), "k1", NOW + after)
         clock.now = 86_400
-        assert (await store.get("family", "k1") is not None) is prolonged
-        assert (await store.get("member", "k0") is not None) is prolonged
+        assert (await store.family("k0") is not None) is prolonged
+        assert (await store.family("k1") is not None) is prolonged
 
 
 async def test_a_visit_that_loses_a_race_overwrites_nothing():
@@ -160,7 +205,7 @@ async def test_a_visit_that_loses_a_race_overwrites_nothing():
     await chain(cache, 1)
     standing = await cache.find("k0", NOW)
     store.rivals = [lambda: cache.claim("k1", NOW)]
-    await cache.keep(standing, "k1")
+    await cache.keep(standing, "k1", NOW + 4000)
     assert (await cache.find("k1", NOW)).family.fully_claimed
 
 
@@ -212,3 +257,12 @@ async def test_what_the_refresher_remembers_of_tokens_is_bounded_and_small():
     refresher.observe(Secret("x" * 8000))
     await desk.settled()
     assert all(isinstance(token, int) for token in refresher._seen)
+
+
+async def test_a_family_of_another_version_is_not_taken_for_none():
+    """A rolling deployment: to present the token would be to present it twice."""
+    store = MemoryStore(100, Clock())
+    await store.put_family("name", b'{"version": 2}', 60, expected=None)
+    await store.enrol("k0", "name", 0, 60)
+    with pytest.raises(StoreUnavailable):
+        await successors(store).find("k0", NOW)

@@ -4,6 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from gateway.core.records import Acquired, FamilyRecord, Intent
 from gateway.store.memory import MemoryStore
 
 
@@ -100,6 +101,47 @@ async def test_of_many_who_compare_and_swap_at_once_one_wins():
 
     won = await asyncio.gather(*(swap(b"%d" % n) for n in range(1, 6)))
     assert sum(won) == 1
+
+
+async def test_of_one_process_everybody_has_the_lease_and_intents_stay():
+    """R10, B24: flights of one process see to it that only one presents; what it left is found."""
+    store = MemoryStore(10, clock := Clock())
+    assert not store.shared
+    assert await store.acquire("k", "a", 9) == await store.acquire("k", "b", 9) == Acquired()
+    assert await store.renew("k", "a", 9)
+    assert await store.holder("k") is None
+    assert await store.intend("k", "a", 9)
+    await store.release("k", "a")
+    clock.now += 5
+    assert await store.acquire("k", "b", 9) == Acquired(Intent("a", 5.0, ended=False))
+    await store.resolve("k", "b", lost=False)
+    await store.resolve("k", "a", lost=True)
+    assert await store.acquire("k", "b", 9) == Acquired(Intent("a", 5.0, ended=True))
+    clock.now += 4
+    assert await store.acquire("k", "b", 9) == Acquired()
+    async with store.news("k") as event:
+        assert not event.is_set()
+    await store.close()
+
+
+async def test_a_family_is_found_by_each_of_its_tokens():
+    """CONTRACT §4.3 (that it behaves as a shared one does: test_like_memory)"""
+    store = MemoryStore(10, clock := Clock())
+    assert await store.put_family("f", b"v", 9, expected=None)
+    assert not await store.put_family("f", b"w", 9, expected=None)
+    for number, key in enumerate("abc"):
+        await store.enrol(key, "f", number, 5)
+        await store.claim(key, 7.0)
+    assert await store.family("a") == FamilyRecord(
+        "f", 0, b"v", (await store.family("b")).version, ((1, 7.0), (2, 7.0))
+    )
+    assert (await store.peek("f")).claims == ((1, 7.0), (2, 7.0))
+    clock.now += 5
+    assert await store.family("a") is None
+    await store.claim("a", 8.0)
+    assert (await store.peek("f")).claims == ((1, 7.0), (2, 7.0))
+    clock.now += 4
+    assert await store.peek("f") is None
 
 
 async def test_each_kind_has_a_room_of_its_own_and_the_oldest_goes_first():
