@@ -51,6 +51,7 @@ def _ratio(scenario: str, label: str, other: str, key: str) -> Value:
 
 _US, _SLOW_LANE, _LIMIT, _RIVAL = EXPRESS.name, ASGI.name, NGINX.name, ENVOY.name
 _ONE, _MANY = f"{_US} · 1 route", f"{_US} · 10,000 routes"
+_MEMORY, _REDIS = f"{_US} · memory", f"{_US} · Redis"
 
 GOALS = [
     Goal("fresh token, 64 clients: ASGI lane to nginx", _ratio("fresh", _SLOW_LANE, _LIMIT, "rate"), 0.40, True),
@@ -71,5 +72,6 @@ GOALS = [
     Goal("2,000 expired users: own CPU ms per refresh", _figure("expired", _US, "cpu_refresh"), 1.5),
     Goal("200 refreshes a second: added p99, ms", _figure("expired-200", _US, "added_p99"), 20, digits=1),
     Goal("1,000 at once on one token: token requests", _figure("crowd", _US, "token_requests"), 1, digits=0),
+    Goal("Redis to memory, tokens already seen: throughput", _ratio("store", _REDIS, _MEMORY, "rate"), 0.95, True),
     Goal("10,000 routes to one route: throughput", _ratio("routes", _MANY, _ONE, "rate"), 0.95, True),
 ]

@@ -16,7 +16,7 @@ import trustme
 
 from bench import upstream
 from bench.errors import BenchError
-from bench.programs import LOOPBACK, Command, Program, free_port
+from bench.programs import LOOPBACK, Command, Program, find, free_port
 from bench.tokens import Mint, Pair, save
 
 USERS = 2_000
@@ -46,8 +46,8 @@ class Setting:
     tls: bool = False
     """The client speaks TLS; the upstream never does here."""
     log: str = "info"
-    store: str = "memory://"
-    """The gateway's store; a shared one is measured against this once it is built."""
+    shared: bool = False
+    """The gateway's store is Redis, which the load's core runs too; otherwise its own memory."""
 
 
 USUAL = Setting()
@@ -64,6 +64,7 @@ class Stage:
     api_port: int = field(default_factory=free_port)
     services_port: int = field(default_factory=free_port)
     auth_port: int = field(default_factory=free_port)
+    redis_port: int = field(default_factory=free_port)
 
     @property
     def auth_url(self) -> str:
@@ -147,7 +148,17 @@ def stage(users: int = USERS) -> Iterator[Stage]:
         _start_services(stack, built, [*built.expired, *built.refused])
         api = Program(upstream.command(folder, built.api_port), load_core, folder / "upstream.log")
         stack.enter_context(api).await_port(built.api_port)
+        redis = Program(_redis(folder, built.redis_port), load_core, folder / "redis.log")
+        stack.enter_context(redis).await_port(built.redis_port)
         yield built
+
+
+def _redis(folder: Path, port: int) -> Command:
+    """In memory only."""
+    options = {"bind": LOOPBACK, "port": str(port), "save": "", "appendonly": "no", "dir": str(folder)}
+    return Command(
+        [find("redis-server"), *(word for name, value in options.items() for word in (f"--{name}", value))]
+    )
 
 
 def _start_services(stack: ExitStack, built: Stage, pairs: Sequence[Pair]) -> None:

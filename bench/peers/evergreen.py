@@ -1,6 +1,8 @@
 """Ours, in each lane, as an operator starts it."""
 
+import os
 import sys
+from base64 import b64encode
 from functools import partial
 
 from bench.peers.base import POOL, Peer, Place, route_prefixes
@@ -32,9 +34,18 @@ def _config(place: Place, *, express: bool) -> str:
         pool=POOL,
         auth=auth,
         audience=AUDIENCE,
-        store=setting.store,
+        store=_store(place),
         log=setting.log,
         routes="\n".join(f'[[routes]]\nmatch = "{prefix}*"' for prefix in route_prefixes(setting.routes)),
+    )
+
+
+def _store(place: Place) -> str:
+    if not place.setting.shared:
+        return 'url = "memory://"'
+    keys = (b64encode(os.urandom(32)).decode() for _ in range(2))  # new names: what is there is another round's
+    return 'url = "redis://{}:{}/0"\nkeys = ["{}"]\nindex_key = "{}"'.format(
+        LOOPBACK, place.stage.redis_port, *keys
     )
 
 
@@ -63,7 +74,7 @@ client_secret = "not a secret: both ends are here"
 issuer = "{auth}"
 audience = ["{audience}"]
 [store]
-url = "{store}"
+{store}
 [log]
 level = "{log}"
 format = "json"

@@ -9,7 +9,7 @@ from functools import partial
 from bench.asking import get, judge
 from bench.errors import WrongAnswerError
 from bench.load import Client, Reply, at_once, at_rate, connected, in_turn, play
-from bench.peers import OURS
+from bench.peers import EXPRESS, OURS
 from bench.programs import LOOPBACK
 from bench.samples import Sample, percentile
 from bench.scenarios.base import MIB, Scenario
@@ -178,7 +178,7 @@ EXPIRED = Refreshing(
     title="2,000 expired users, one refresh each",
     about="Each of 2,000 users comes with an expired token, over 64 connections, as fast as answers come. The "
     "processor time is the gateway's own for the whole request, with the verification of both tokens.",
-    entries=entries(OURS),
+    entries=[*entries(OURS), *entries((EXPRESS,), Setting(shared=True), "Redis")],
     columns=("refreshes", "cpu_refresh", "p50", "p99", "peak"),
     quick=True,
 )

@@ -159,6 +159,13 @@ LOGS = Throughput(
     reference="Evergreen · default",
     seconds=1,
 )
+STORE = Throughput(
+    id="store",
+    title="A shared store",
+    about="The first table's load with `memory://` and with Redis: tokens already seen never touch the store.",
+    entries=[*entries(OURS, note="memory"), *entries(OURS, Setting(shared=True), "Redis")],
+    reference="Evergreen · memory",
+)
 TLS = Throughput(
     id="tls",
     title="TLS from the client",
@@ -166,4 +173,4 @@ TLS = Throughput(
     entries=entries(_COMPARED, Setting(tls=True)),
     seconds=1,
 )
-ALL_THROUGHPUT = [FRESH, UNIQUE, TOKENS, BODY_64K, ONE_CLIENT, *MANY_CLIENTS, ROUTES, LOGS, TLS]
+ALL_THROUGHPUT = [FRESH, UNIQUE, TOKENS, BODY_64K, ONE_CLIENT, *MANY_CLIENTS, ROUTES, LOGS, STORE, TLS]
