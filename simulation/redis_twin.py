@@ -106,9 +106,13 @@ class RedisTwin:
         if found is not None and version in (None, found.version):
             del self._records[name]
 
-    def link(self, name: str, target: str, number: int, ttl: float, *, mark: bytes) -> None:
+    def link(self, name: str, target: str, number: int, ttl: float, *, mark: bytes, new: bool) -> bool:
         """``scripts.LINK``."""
+        there = self._living(self._links, name)
+        if new and there is not None and there.target != target:
+            return False
         self._links[name] = _Link(self._clock() + ttl, target, number, mark)
+        return True
 
     def follow(self, name: str) -> Followed | None:
         """``scripts.FOLLOW``."""

@@ -60,9 +60,11 @@ class StoreEngine:
         """DEL, or a script."""
         await self._ask("erase", lambda: self._twin.erase(name, version))
 
-    async def link(self, name: str, target: str, number: int, ttl: float, *, mark: bytes = b"") -> None:
+    async def link(
+        self, name: str, target: str, number: int, ttl: float, *, mark: bytes = b"", new: bool = False
+    ) -> bool:
         """A script."""
-        await self._ask("link", lambda: self._twin.link(name, target, number, ttl, mark=mark))
+        return await self._ask("link", lambda: self._twin.link(name, target, number, ttl, mark=mark, new=new))
 
     async def follow(self, name: str) -> Followed | None:
         """A script."""

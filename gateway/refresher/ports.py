@@ -58,8 +58,11 @@ class Store(Protocol):
             claims: these and no others are noted from now on. None: those that are noted stay.
         """
 
-    async def enrol(self, key: str, name: str, number: int, ttl: float) -> None:
-        """The refresh token under ``key`` is number ``number`` of the family ``name``, for ``ttl`` seconds."""
+    async def enrol(self, key: str, name: str, number: int, ttl: float, *, new: bool = False) -> bool:
+        """The refresh token under ``key`` is number ``number`` of the family ``name``, for ``ttl`` seconds.
+
+        ``new``: unless it is enrolled in another family already; then False.
+        """
 
 
 class Leases(Protocol):

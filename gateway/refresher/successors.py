@@ -46,34 +46,39 @@ class Successors:
             return None
         return Standing(key, family, record.name, record.number, record.version, now)
 
-    async def grow(self, key: str, new_key: str, newest: Stored, *, now: float) -> None:
+    async def grow(self, key: str, new_key: str, newest: Stored, *, now: float, late: bool = False) -> bool:
         """Record what the refresh token under ``key`` was exchanged for, before anybody is answered.
 
         Without rotation ``new_key`` is ``key``. A newer result is never overwritten: where another one grew
         the family in the meantime, that one stands. Both members are written anew, because the client may still
         come with the old token for as long as its successor waits. What broke off is finished by ``grow_late``.
+
+        ``late``: somebody may have gone on with the new refresh token; that stands, and the answer is False.
         """
         for _ in range(_RACES):
             standing = await self.find(key, now)
             if standing is None:
                 break
             if standing.number != standing.family.number:
-                if standing.family.newest == newest:
-                    await self._enrol(new_key, standing.family_key, standing.family.number)
-                return
-            if await self._grown(standing, new_key, newest):
-                return
-        await self._found(key, new_key, newest)
+                if standing.family.newest != newest:
+                    return True
+                return await self._enrol(new_key, standing.family_key, standing.family.number, new=late)
+            grown = await self._grown(standing, new_key, newest, late=late)
+            if grown is not None:
+                return grown
+        return await self._found(key, new_key, newest, late=late)
 
     async def grow_late(self, key: str, new_key: str, newest: Stored, *, now: float) -> None:
         """The same, where an earlier attempt may have got anywhere, and its client may have the new tokens since:
         who has gone on with the new refresh token stands, and the old one only leads there.
         """
-        further = None if new_key == key else await self._store.family(new_key)
-        if further is None:
-            await self.grow(key, new_key, newest, now=now)
-        else:
-            await self._enrol(key, further.name, further.number - 1)
+        for _ in range(_RACES):
+            further = None if new_key == key else await self._store.family(new_key)
+            if further is not None:
+                await self._enrol(key, further.name, further.number - 1)
+                return
+            if await self.grow(key, new_key, newest, now=now, late=True):
+                return
 
     async def claim(self, key: str, now: float) -> None:
         """A request carried the refresh token under ``key``: its client has it."""
@@ -94,22 +99,24 @@ class Successors:
         await self._enrol(standing.key, standing.family_key, standing.number)
         await self._enrol(newest_key, standing.family_key, family.number)
 
-    async def _grown(self, standing: Standing, new_key: str, newest: Stored) -> bool:
+    async def _grown(self, standing: Standing, new_key: str, newest: Stored, *, late: bool) -> bool | None:
+        """None: another one has changed the family. False: as ``grow``."""
         rotated = new_key != standing.key
         known, grace = standing.family, self._settings.grace
         family = known.grown(newest, standing.key, rotated=rotated, now=standing.now, grace=grace)
         data, ttl = dump_family(family), self._ttl(family)
         name = standing.family_key
         if not await self._store.put_family(name, data, ttl, expected=standing.version, claims=family.claims):
-            return False
+            return None
         await self._enrol(standing.key, name, standing.number)
-        if rotated:
-            await self._enrol(new_key, name, family.number)
-            if known.before and known.has_claimed(standing.number):  # nobody needs it for long (D6)
-                await self._store.enrol(known.before, name, standing.number - 1, grace)
-        return True
+        if not rotated:
+            return True
+        enrolled = await self._enrol(new_key, name, family.number, new=late)
+        if known.before and known.has_claimed(standing.number):  # nobody needs it for long (D6)
+            await self._store.enrol(known.before, name, standing.number - 1, grace)
+        return enrolled
 
-    async def _found(self, key: str, new_key: str, newest: Stored) -> None:
+    async def _found(self, key: str, new_key: str, newest: Stored, *, late: bool) -> bool:
         """A new family, named for the newest token. The way to it is laid first: should we die before the end, who
         comes with the old token finds it all the same (B24). One of that name is what a server left that hands out
         tokens again.
@@ -124,11 +131,10 @@ class Successors:
                 break
             record = await self._store.family(key)
             expected = None if record is None else record.version
-        if rotated:
-            await self._enrol(new_key, new_key, 1)
+        return not rotated or await self._enrol(new_key, new_key, 1, new=late)
 
-    async def _enrol(self, key: str, name: str, number: int) -> None:
-        await self._store.enrol(key, name, number, self._settings.unclaimed)
+    async def _enrol(self, key: str, name: str, number: int, *, new: bool = False) -> bool:
+        return await self._store.enrol(key, name, number, self._settings.unclaimed, new=new)
 
     def _ttl(self, family: Family) -> float:
         """An unclaimed family waits for its client; a claimed one serves parallel requests a little longer."""

@@ -66,8 +66,12 @@ class Engine(Protocol):
     async def erase(self, name: str, version: int | None = None) -> None:
         """Forget the record, where it still has this version (None: any)."""
 
-    async def link(self, name: str, target: str, number: int, ttl: float, *, mark: bytes = b"") -> None:
-        """``name`` leads to the record ``target``, as its number ``number``; with a mark to be known again by."""
+    async def link(
+        self, name: str, target: str, number: int, ttl: float, *, mark: bytes = b"", new: bool = False
+    ) -> bool:
+        """``name`` leads to the record ``target``, as its number ``number``; with a mark to be known again by.
+        ``new``: unless it leads to another one already; then False.
+        """
 
     async def follow(self, name: str) -> Followed | None:
         """Where the link leads. None: there is no such link, or nothing at its end."""

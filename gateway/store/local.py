@@ -112,14 +112,16 @@ class LocalStore:
             return True
         return await self._memory.put_family(name, value, ttl, expected=expected, claims=noted)
 
-    async def enrol(self, key: str, name: str, number: int, ttl: float) -> None:
+    async def enrol(self, key: str, name: str, number: int, ttl: float, *, new: bool = False) -> bool:
         """The refresh token under ``key`` is number ``number`` of the family ``name``, wherever that family is."""
         if await self._memory.peek(name) is not None:
-            await self._memory.enrol(key, name, number, ttl)
-            return
+            return await self._memory.enrol(key, name, number, ttl, new=new)
+        if new and await self._memory.family(key) is not None:
+            return False
         await self._memory.delete("member", key)
-        await self._either(
-            lambda: self._store.enrol(key, name, number, ttl), lambda: self._memory.enrol(key, name, number, ttl)
+        return await self._either(
+            lambda: self._store.enrol(key, name, number, ttl, new=new),
+            lambda: self._memory.enrol(key, name, number, ttl, new=new),
         )
 
     async def acquire(self, key: str, owner: str, ttl: float) -> Acquired | Busy:

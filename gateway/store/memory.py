@@ -138,9 +138,13 @@ class MemoryStore:
         self._keep("family", name, _Kept(Entry(value, self._next()), claims), ttl)
         return True
 
-    async def enrol(self, key: str, name: str, number: int, ttl: float) -> None:
+    async def enrol(self, key: str, name: str, number: int, ttl: float, *, new: bool = False) -> bool:
         """The refresh token under ``key`` is number ``number`` of the family ``name``, for ``ttl`` seconds."""
+        there: tuple[str, int] | None = self._living("member", key) if new else None
+        if there is not None and there[0] != name:
+            return False
         self._keep("member", key, (name, number), ttl)
+        return True
 
     async def acquire(self, key: str, owner: str, ttl: float) -> Acquired | Busy:  # noqa: ARG002  # the port's
         """Always granted, with the intent that an earlier flight has left."""

@@ -65,9 +65,12 @@ class RedisEngine:
         else:
             await self._script(scripts.ERASE, [name], version)
 
-    async def link(self, name: str, target: str, number: int, ttl: float, *, mark: bytes = b"") -> None:
+    async def link(
+        self, name: str, target: str, number: int, ttl: float, *, mark: bytes = b"", new: bool = False
+    ) -> bool:
         """``scripts.LINK``."""
-        await self._script(scripts.LINK, [name], target, number, mark, _milliseconds(ttl))
+        condition = "new" if new else ""
+        return bool(await self._script(scripts.LINK, [name], target, number, mark, _milliseconds(ttl), condition))
 
     async def follow(self, name: str) -> Followed | None:
         """``scripts.FOLLOW``; on a cluster, where a link and its record may be apart, two commands."""

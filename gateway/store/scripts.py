@@ -73,10 +73,12 @@ return 0
 """KEYS: record. ARGV: generation."""
 
 LINK = Script("""
+if ARGV[5] == 'new' and (redis.call('HGET', KEYS[1], 'f') or ARGV[1]) ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'f', ARGV[1], 'n', ARGV[2], 'm', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1
 """)
-"""KEYS: link. ARGV: record, number, mark, milliseconds."""
+"""KEYS: link. ARGV: record, number, mark, milliseconds, 'new' where it must lead nowhere else."""
 
 FOLLOW = Script(f"""{_NOW}
 local link = redis.call('HMGET', KEYS[1], 'f', 'n', 'm')

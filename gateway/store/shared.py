@@ -86,11 +86,11 @@ class SharedStore:
         write = self._engine.write(record, sealed, ttl, expected=expected, new=expected is None, claims=claims)
         return await self._asked("put_family", write)
 
-    async def enrol(self, key: str, name: str, number: int, ttl: float) -> None:
-        """The refresh token under ``key`` is number ``number`` of the family ``name``."""
+    async def enrol(self, key: str, name: str, number: int, ttl: float, *, new: bool = False) -> bool:
+        """The refresh token under ``key`` is number ``number`` of the family ``name``; ``new``: see the port."""
         member, family = _name(key, "member"), _name(name, "family")
         mark = self._links.mark(member, family, number)
-        await self._asked("enrol", self._engine.link(member, family, number, ttl, mark=mark))
+        return await self._asked("enrol", self._engine.link(member, family, number, ttl, mark=mark, new=new))
 
     async def acquire(self, key: str, owner: str, ttl: float) -> Acquired | Busy:
         """Take the lease, where nobody has it and the server knows that nobody has it."""

@@ -190,8 +190,15 @@ class Connection:
 
         return await self._do("put_family", name, act)
 
-    async def enrol(self, key, name, number, ttl):
-        await self._do("enrol", key, lambda: self.server.write("member", key, (name, number), ttl))
+    async def enrol(self, key, name, number, ttl, *, new=False):
+        def act():
+            there = self.server.living("member", key)
+            if new and there is not None and there.value[0] != name:
+                return False
+            self.server.write("member", key, (name, number), ttl)
+            return True
+
+        return await self._do("enrol", key, act)
 
     # Leases
 

@@ -151,6 +151,29 @@ async def test_a_grant_that_was_saved_late_never_replaces_a_newer_one():
 
 
 @virtual_time
+async def test_a_grant_that_is_saved_late_does_not_hide_that_its_client_has_gone_on():
+    """Its client has the new tokens and refreshes them at another replica, at any moment of the second try."""
+    for offset in range(60):
+        fleet = Fleet(2)
+        first, other = fleet.desks
+        old = fleet.server.login()
+        fleet.server.facts = {"expires_at": wall() + 2}
+        asked = await flying(fleet, old, Late(1))
+        fleet.server.facts = {}
+        first.store.fails = {"enrol"}
+        new = pair_of(await asked)
+        await asyncio.sleep(3.35)
+        first.store.fails = set()
+        await asyncio.sleep(0.04 + offset * 0.0005)
+        newest = pair_of(await until_settled(other, new))
+        await asyncio.sleep(3)
+        assert whats(first)[-1] == "new_tokens_stored"
+        assert pair_of(await until_settled(other, new)) == newest
+        assert pair_of(await until_settled(first, old)) == newest
+        assert len(fleet.server.presented) == 2
+
+
+@virtual_time
 async def test_a_claim_of_tokens_that_were_not_stored_yet_is_not_forgotten():
     """CONTRACT §4.3: the client used them before the store had them."""
     fleet = Fleet(1)

@@ -1,9 +1,11 @@
 """Records on a real Redis: generations, claims, and how many commands they cost."""
 
 import asyncio
+import time
 
 import pytest
 
+from gateway.store.memory import MemoryStore
 from tests.store.support import FAMILY, KEY, OTHER, direct, eventually, opened
 
 
@@ -116,6 +118,21 @@ async def test_a_claim_of_what_is_in_no_family_leaves_nothing_behind(redis):
         await store.claim(KEY, 5.0)
         assert await store.family(KEY) is None
     assert redis.ask("KEYS", "*") == [f"evergreen:{{{KEY}}}:member".encode()]
+
+
+@pytest.mark.parametrize("kind", ["redis", "memory"])
+async def test_a_link_that_leads_elsewhere_is_left_alone_where_that_is_asked_for(redis, kind):
+    """B20: what is written late must not hide that somebody has gone on."""
+    async with opened(direct(redis)) as shared:
+        store = shared if kind == "redis" else MemoryStore(100, time.monotonic)
+        for name in (FAMILY, OTHER):
+            await store.put_family(name, name.encode(), 60, expected=None)
+        assert await store.enrol(KEY, FAMILY, 1, 60, new=True)
+        assert await store.enrol(KEY, FAMILY, 2, 60, new=True)
+        assert not await store.enrol(KEY, OTHER, 3, 60, new=True)
+        assert ((found := await store.family(KEY)).name, found.number) == (FAMILY, 2)
+        assert await store.enrol(KEY, OTHER, 3, 60)
+        assert ((found := await store.family(KEY)).name, found.number) == (OTHER, 3)
 
 
 async def test_a_write_leaves_the_claims_or_replaces_them(redis):
