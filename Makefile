@@ -1,5 +1,7 @@
 # The only door: every way to run, test and check this project goes through here.
 BIN := .venv/bin
+# Tests wait for sockets and processes more than they compute.
+RUNNERS := $(shell echo $$((($$(nproc 2>/dev/null || echo 2) * 3 + 1) / 2)))
 .DEFAULT_GOAL := help
 
 .PHONY: help run demo test test-compiled soak lint types wheel bench bench-quick simulate format docs lock clean
@@ -18,7 +20,7 @@ demo: .venv/ready ## play the story in this terminal
 
 test: .venv/ready ## run the tests (installs the programs that they need, where it may)
 	@tools/programs
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not soak" tests
+	@$(BIN)/python -m pytest -n $(RUNNERS) --dist worksteal -m "not soak" tests
 	@$(BIN)/python -m coverage run -m pytest -q -p no:cacheprovider tests/core
 	@$(BIN)/python -m coverage report
 
