@@ -81,20 +81,7 @@ def build(config: Config, tell: Emit, *, verbose: bool = True) -> Gateway:
     names = settings.token_names(config)
     tunnels = Tunnels(settings.tunnels(config))
     fittings = _fittings(config, names, refresher, problems, tunnels)
-    reception = Reception(
-        Desk(
-            limits=settings.limits(config),
-            credentials=fittings.credentials,
-            via=fittings.via,
-            forwarding=Forwarding(config.server.trusted_proxies),
-            router=settings.router(config),
-            targets=_targets(config, names, upstreams),
-            judge=judge,
-            clock=fittings.clock,
-            emit=emit,
-            reserved=_reserved(config, names),
-        )
-    )
+    reception = _reception(config, fittings, _targets(config, names, upstreams), judge, emit)
     proxy = Proxy(
         ProxySettings(
             reception=reception,
@@ -188,6 +175,25 @@ def _fittings(
         timeout=config.auth_server.timeout,
         ahead_wait=config.refresh.ahead_wait,
         tunnels=tunnels,
+    )
+
+
+def _reception(
+    config: Config, fittings: Fittings, targets: dict[str, Target], judge: Judge, emit: Emit
+) -> Reception:
+    return Reception(
+        Desk(
+            limits=settings.limits(config),
+            credentials=fittings.credentials,
+            via=fittings.via,
+            forwarding=Forwarding(config.server.trusted_proxies),
+            router=settings.router(config),
+            targets=targets,
+            judge=judge,
+            clock=fittings.clock,
+            emit=emit,
+            reserved=_reserved(config, settings.token_names(config)),
+        )
     )
 
 

@@ -172,7 +172,7 @@ def test_a_body_that_is_kept_for_a_replay_stays_small(setting):
         chunk = b"100000\r\n" + PIECE + b"\r\n"
         for _ in range(64):
             client.sendall(chunk)
-            drain(api, len(PIECE))
+            assert drain(api, len(PIECE)) == len(PIECE)
 
 
 def push_all(sides: list[socket.socket]) -> list[int]:
